@@ -1,0 +1,49 @@
+//! A request head and a complete reply as plain values. How they came in or go out is the front's
+//! business.
+
+use std::net::IpAddr;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode, Version};
+
+/// A request head that passed the checks of HTTP syntax and framing (spec §21).
+#[derive(Debug, Clone)]
+pub struct RequestHead {
+    /// Case-sensitive; unknown methods are extension methods.
+    pub method: Method,
+    /// The request target as sent: origin form, absolute form, or `*`. Any bytes but space and CR/LF.
+    pub target: Vec<u8>,
+    /// HTTP/1.0, HTTP/1.1 or HTTP/2.
+    pub version: Version,
+    /// All fields in order; the authority of an absolute target has already replaced `Host`.
+    pub headers: HeaderMap,
+    /// How the body is delimited.
+    pub body: BodyKind,
+    /// The client's address as the listener saw it.
+    pub peer: IpAddr,
+    /// Whether the listener speaks TLS.
+    pub secure: bool,
+}
+
+/// How a request body is delimited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyKind {
+    /// There is none.
+    Empty,
+    /// `Content-Length`, also zero.
+    Length(u64),
+    /// `Transfer-Encoding: chunked`, or an HTTP/2 stream without a length.
+    Stream,
+}
+
+/// A whole reply, ready to be written by any front. The front adds `Content-Length` (from the
+/// body), `Connection` and `Date`, and leaves the body out for HEAD.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    /// The status.
+    pub status: StatusCode,
+    /// Fields in the order they are written.
+    pub headers: HeaderMap,
+    /// The whole body.
+    pub body: Bytes,
+}
