@@ -1,1 +1,185 @@
-//! stub
+//! One node: its parts put together, and the one ordered drain.
+
+use std::io::Write;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::Context;
+use hoody_pipe_cluster::Cluster;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::{Instant, sleep, timeout_at};
+use tracing::{info, warn};
+
+use crate::config::Config;
+use crate::edge::{Edge, Settings};
+use crate::front::accept::{self, Parts};
+use crate::front::gate::Gate;
+use crate::front::web::Pages;
+use crate::http::admission::Policy;
+use crate::http::health::Process;
+use crate::pipe::{Caps, TransferId};
+
+/// After SIGTERM new requests are still taken for this long: load balancers need it to look
+/// elsewhere (spec §22, drain).
+const LAME_DUCK: Duration = Duration::from_secs(5);
+
+/// After the cut, clients get this long to take their last line: one second of dropping what they
+/// upload, and as much again for a busy machine.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// How often a drain looks whether anything is left.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// The name of a node that is its own fleet.
+const ALONE: &str = "alone";
+
+/// Serves until a signal ends it, then drains. Returns when nothing is left.
+pub async fn run(config: Config) -> anyhow::Result<()> {
+    let mut signals = Signals::new()?;
+    let listeners = bind(&config.listen)?;
+    let addrs: Vec<SocketAddr> =
+        listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
+    let parts = assemble(&config)?;
+    let server = accept::start(listeners, config.workers, &parts)?;
+    let handle = server.handle();
+    let serving = tokio::spawn(server);
+    greet(&addrs, config.public_url.as_deref())?;
+    let polite = signals.first().await;
+    tokio::select! {
+        () = drain(&parts, config.drain_timeout, polite) => {}
+        code = signals.second() => {
+            warn!("second signal, stopping at once");
+            std::process::exit(code);
+        }
+    }
+    handle.stop(false).await;
+    serving.await.context("the server has crashed")??;
+    Ok(())
+}
+
+/// Binds every listener once and lets go of it: what `--check` does beyond reading.
+pub fn check(config: &Config) -> anyhow::Result<()> {
+    bind(&config.listen).map(drop)
+}
+
+fn bind(addrs: &[SocketAddr]) -> anyhow::Result<Vec<TcpListener>> {
+    addrs
+        .iter()
+        .map(|&addr| {
+            accept::bind(addr).with_context(|| {
+                format!("cannot listen on {addr} (choose another address with --listen)")
+            })
+        })
+        .collect()
+}
+
+fn assemble(config: &Config) -> anyhow::Result<Parts> {
+    let caps = Caps {
+        pending: config.max_pending,
+        active: config.max_active,
+        receipts: config.max_receipts,
+    };
+    let settings =
+        Settings { window: config.window, stall: config.stall, idle: config.idle_timeout, caps };
+    let cluster = Cluster::alone(ALONE).context("cannot draw a random placement seed")?;
+    // Tells this life of the node from earlier ones; nanoseconds fit for five centuries.
+    let boot = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64;
+    Ok(Parts {
+        edge: Edge::new(settings, cluster, TransferId::random, boot),
+        gate: Gate::new(config.max_waiting_per_address),
+        policy: Policy {
+            default_wait: config.wait,
+            allowed_hosts: config.allowed_hosts.clone(),
+            allow_private_network: config.allow_private_network,
+        },
+        pages: Pages {
+            public_url: config.public_url.clone(),
+            trusted: config.trusted_proxies.clone(),
+            wait: config.wait,
+            process: Process::starts_now(),
+        },
+    })
+}
+
+/// Says where it listens, and how to try it. To stdout: the rest is logged to stderr.
+fn greet(addrs: &[SocketAddr], public_url: Option<&str>) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    for addr in addrs {
+        writeln!(out, "listening on http://{addr}")?;
+    }
+    if let Some(base) = public_url.map(str::to_owned).or_else(|| addrs.first().map(reachable)) {
+        writeln!(out, "\nReceive in one terminal, send in another, in any order:\n")?;
+        writeln!(out, "  curl -fsSN '{base}/hello'")?;
+        writeln!(out, "  echo 'it works' | curl -sS -T - '{base}/hello'\n")?;
+        writeln!(out, "More: curl -sS '{base}/help'")?;
+    }
+    out.flush()?;
+    Ok(())
+}
+
+/// How a person on this machine reaches `addr`.
+fn reachable(addr: &SocketAddr) -> String {
+    let ip = match addr.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        ip => ip,
+    };
+    format!("http://{}", SocketAddr::new(ip, addr.port()))
+}
+
+/// The one ordered drain (spec §22): go on accepting for a while (`polite`), then refuse newcomers,
+/// let what runs finish up to `limit`, cut the rest with a last line. Over as soon as nothing is
+/// left.
+async fn drain(parts: &Parts, limit: Duration, polite: bool) {
+    let start = Instant::now();
+    let end = start + limit;
+    info!(limit_s = limit.as_secs(), "draining");
+    if polite && nothing_left(parts, end.min(start + LAME_DUCK)).await {
+        return;
+    }
+    parts.gate.close();
+    info!("new requests are refused");
+    if nothing_left(parts, end).await {
+        return;
+    }
+    warn!(requests = parts.gate.busy(), "drain timeout, cutting what is left");
+    parts.edge.shut_down();
+    nothing_left(parts, Instant::now() + LAST_WORDS).await;
+}
+
+/// Waits until no request is being answered; false if `until` comes first.
+async fn nothing_left(parts: &Parts, until: Instant) -> bool {
+    let wait = async {
+        while parts.gate.busy() > 0 {
+            sleep(LOOK_EVERY).await;
+        }
+    };
+    timeout_at(until, wait).await.is_ok()
+}
+
+/// SIGTERM and SIGINT.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> anyhow::Result<Self> {
+        let terminate = signal(SignalKind::terminate()).context("cannot handle SIGTERM")?;
+        let interrupt = signal(SignalKind::interrupt()).context("cannot handle SIGINT")?;
+        Ok(Self { terminate, interrupt })
+    }
+
+    /// True for the polite one.
+    async fn first(&mut self) -> bool {
+        tokio::select! {
+            _ = self.terminate.recv() => true,
+            _ = self.interrupt.recv() => false,
+        }
+    }
+
+    /// The exit code that shells give for the signal.
+    async fn second(&mut self) -> i32 {
+        if self.first().await { 128 + 15 } else { 128 + 2 }
+    }
+}

@@ -1,1 +1,21 @@
-//! stub
+//! Where: the parties of this node, and the way to the owner of each name.
+//!
+//! An edge holds clients and owns the truth about them; it attaches them to the owner of their name
+//! and, once they are matched, brings sender and lanes together. Whether an owner is this node or
+//! another is decided in [`attach`] and nowhere else. Knows no HTTP and accepts no sockets.
+
+pub mod attach;
+mod attached;
+mod gather;
+mod inbox;
+pub mod offer;
+pub mod party;
+pub mod receiving;
+pub mod sending;
+mod start;
+pub mod wire;
+
+pub use attach::{Edge, Settings};
+pub use offer::{Offer, Opener, Opening, Wants};
+pub use receiving::{ReceiveWish, Received, Receiving};
+pub use sending::{Body, SendEvent, SendWish, Sending};

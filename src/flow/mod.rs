@@ -1,1 +1,16 @@
-//! stub
+//! The bytes: one source, `n` lanes, in lockstep through one bounded window.
+//!
+//! Sees descriptors and byte sources, never how they came about. Knows no names, no nodes, and of
+//! HTTP only the framing of chunks. The rule at every joint: finishing is an explicit call, and a
+//! drop without it is an abort, so that truncation can never look like success.
+
+pub mod bell;
+pub mod chunked;
+pub mod fanout;
+pub mod lane;
+pub mod source;
+
+pub use bell::Bell;
+pub use fanout::{Event, Fanout};
+pub use lane::{Framing, Lane, LaneEnd, LaneHold, lane};
+pub use source::{Fill, Source};

@@ -3,8 +3,24 @@
 //! Uses the types of the `http` crate only. Knows no server and no socket, so that every front
 //! (our own HTTP/1.x exchange, actix-web) says the same thing.
 
+pub mod admission;
+pub mod boundary;
+pub mod cors;
+pub mod delimiter;
+pub mod disposition;
+pub mod field;
+pub mod forwarded;
+pub mod headers;
+pub mod health;
+pub mod multipart;
+pub mod pages;
+pub mod query;
+pub mod receive;
 pub mod refusal;
+pub mod reply;
 pub mod request;
+pub mod target;
+pub mod upload;
 
 pub use refusal::Refusal;
 pub use request::{BodyKind, Reply, RequestHead};

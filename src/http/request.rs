@@ -37,7 +37,7 @@ pub enum BodyKind {
 }
 
 /// A whole reply, ready to be written by any front. The front adds `Content-Length` (from the
-/// body), `Connection` and `Date`, and leaves the body out for HEAD.
+/// body) and `Connection`, and leaves the body out for HEAD.
 #[derive(Debug, Clone)]
 pub struct Reply {
     /// The status.

@@ -1,16 +1,26 @@
 //! The meeting: who waits at a name, and who is matched with whom.
 //!
 //! Knows nothing of HTTP, sockets, nodes or epochs. [`rendezvous`] decides and is pure; `actor` and
-//! `registry` are the thin shells around it.
+//! [`registry`] are the thin shells around it.
 
+mod actor;
+pub mod call;
 pub mod head;
+pub mod ids;
 pub mod notice;
 pub mod path;
+mod place;
+mod receipts;
+pub mod registry;
 pub mod reject;
+pub mod rendezvous;
 
+pub use call::{Answer, Attach, Call};
 pub use head::{Disposition, Head, Kind};
+pub use ids::{PartyId, ReplyTo, Role, Seat, TransferId};
 pub use notice::{Failure, MultipartFault, Notice, Sum};
 pub use path::PipePath;
+pub use registry::{Caps, Registry};
 pub use reject::Reject;
 
 /// The largest number of receivers a pipe can have (spec §20).

@@ -1,6 +1,7 @@
 //! What happens to a pipe, as told to the sender; how it ends. Plain data: the texts are in `http`.
 
 /// One event told to the sender, in the order of spec §9.
+#[allow(missing_docs, reason = "the fields are named in the line above each variant")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
     /// Admitted; waits for `n` receivers.
@@ -45,6 +46,7 @@ pub struct Sum {
 }
 
 /// Why a waiting party or a running transfer failed (spec §9, table of causes).
+#[allow(missing_docs, reason = "the fields are named in the line above each variant")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
     /// A sender's own wait passed.

@@ -23,6 +23,4 @@ pub enum Reject {
     TransferTaken,
     /// Too many names are waiting on the owner.
     PendingCap,
-    /// The node is stopping.
-    Draining,
 }

@@ -1,0 +1,193 @@
+//! The configuration: what was said by flags, variables and the file, and what holds when nothing
+//! was said (spec §20, §23).
+//!
+//! Knows nothing of what the settings do. [`settings`] is what can be said, [`values`] how it is
+//! written, [`defaults`] what holds otherwise; here they become one [`Config`].
+
+pub mod defaults;
+mod error;
+mod file;
+pub mod settings;
+pub mod values;
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use clap::Parser;
+use ipnet::IpNet;
+
+pub use error::{Error, Fault};
+pub use values::{LogFormat, LogLevel};
+
+use settings::{Command, CommandLine, Settings};
+use values::{Address, BaseUrl, Count, Hosts, Networks, Seconds, Size};
+
+/// What the command line asks for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Invocation {
+    /// What to do.
+    pub action: Action,
+    /// With which configuration.
+    pub config: Config,
+}
+
+/// What to do with a configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// Run the relay.
+    Serve,
+    /// `--check`: see whether the addresses can be bound, and exit with 0 or 1.
+    Check,
+    /// `--print-config`: print [`Config::to_toml`] and exit.
+    PrintConfig,
+}
+
+/// The effective configuration, complete and checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// Public listeners, at least one. Port 0 means any free one.
+    pub listen: Vec<SocketAddr>,
+    /// The base of URLs in texts, without trailing `/`; otherwise taken from each request.
+    pub public_url: Option<String>,
+    /// Networks whose `X-Forwarded-*` headers count (spec §6).
+    pub trusted_proxies: Vec<IpNet>,
+    /// Host names served here, lower case, without port; empty means any (spec §7, step 1).
+    pub allowed_hosts: Vec<String>,
+    /// Whether preflights from public pages into a private network are granted (spec §18).
+    pub allow_private_network: bool,
+    /// How long a party waits that does not say: 1-3600 s.
+    pub wait: Duration,
+    /// How long a receiver may take nothing: 1-3600 s; `None` is for ever.
+    pub stall: Option<Duration>,
+    /// How long a sender may send nothing: 1-3600 s; `None` is for ever.
+    pub idle_timeout: Option<Duration>,
+    /// How long running transfers may go on after SIGTERM; zero cuts them at once.
+    pub drain_timeout: Duration,
+    /// Memory of one transfer in bytes, shared by its receivers: 16 KiB to 8 MiB.
+    pub window: usize,
+    /// Worker threads, at least one.
+    pub workers: usize,
+    /// Names that may wait at once.
+    pub max_pending: usize,
+    /// Transfers that may run at once, from commit until the last receiver is done.
+    pub max_active: usize,
+    /// Waiting requests of one client address (IPv6: one /64).
+    pub max_waiting_per_address: usize,
+    /// Receipts kept at most.
+    pub max_receipts: usize,
+    /// How log lines are written.
+    pub log_format: LogFormat,
+    /// The least important lines that are logged.
+    pub log_level: LogLevel,
+}
+
+/// Reads the command line (with the program's name first), the environment and the file.
+///
+/// # Errors
+/// A mistake in any of them, or a wish for `--help` or `--version`: the error knows its text and
+/// its exit code.
+pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Invocation, Error> {
+    let args: Vec<OsString> = args.into_iter().collect();
+    // Needed before the flags are understood: they may be what is wrong.
+    let checking = args.iter().any(|arg| arg == "--check");
+    invocation(args).map_err(|error| error.when_checking(checking))
+}
+
+fn invocation(args: Vec<OsString>) -> Result<Invocation, Error> {
+    let line = CommandLine::try_parse_from(args)?;
+    let flags = match line.command {
+        Some(Command::Serve(flags)) => flags,
+        None => line.flags,
+    };
+    let file = match &flags.config {
+        Some(path) => file::read(path)?,
+        None => Settings::default(),
+    };
+    let action = match (flags.check, flags.print_config) {
+        (true, _) => Action::Check,
+        (false, true) => Action::PrintConfig,
+        (false, false) => Action::Serve,
+    };
+    Ok(Invocation { action, config: flags.settings.or(file).into() })
+}
+
+impl Config {
+    /// This configuration as a file that `--config` reads back to the same.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(&Settings::from(self)).expect("plain values and lists of texts are TOML")
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Settings::default().into()
+    }
+}
+
+impl From<Settings> for Config {
+    fn from(said: Settings) -> Self {
+        let count = |said: Option<Count<0, _>>, default| said.map_or(default, |cap| cap.0);
+        let wait = said.wait.map_or(defaults::WAIT_S, |time| time.0);
+        let stall = said.stall.map_or(defaults::STALL_S, |time| time.0);
+        let idle_timeout = said.idle_timeout.map_or(defaults::IDLE_TIMEOUT_S, |time| time.0);
+        let drain_timeout = said.drain_timeout.map_or(defaults::DRAIN_TIMEOUT_S, |time| time.0);
+        Self {
+            listen: said
+                .listen
+                .map_or(vec![defaults::LISTEN], |all| all.into_iter().map(|one| one.0).collect()),
+            public_url: said.public_url.map(|url| url.0),
+            trusted_proxies: said.trusted_proxies.map_or_else(defaults::trusted_proxies, |n| n.0),
+            allowed_hosts: said.allowed_hosts.map(|hosts| hosts.0).unwrap_or_default(),
+            allow_private_network: said.allow_private_network.unwrap_or(false),
+            wait: Duration::from_secs(wait),
+            stall: unless_off(stall),
+            idle_timeout: unless_off(idle_timeout),
+            drain_timeout: Duration::from_secs(drain_timeout),
+            window: said.window.map_or(defaults::WINDOW_BYTES, |size| size.0 as usize),
+            workers: said.workers.map_or_else(defaults::workers, |count| count.0),
+            max_pending: count(said.max_pending, defaults::MAX_PENDING),
+            max_active: count(said.max_active, defaults::MAX_ACTIVE),
+            max_waiting_per_address: count(
+                said.max_waiting_per_address,
+                defaults::MAX_WAITING_PER_ADDRESS,
+            ),
+            max_receipts: count(said.max_receipts, defaults::MAX_RECEIPTS),
+            log_format: said.log_format.unwrap_or(defaults::LOG_FORMAT),
+            log_level: said.log_level.unwrap_or(defaults::LOG_LEVEL),
+        }
+    }
+}
+
+impl From<&Config> for Settings {
+    fn from(config: &Config) -> Self {
+        let off_is_zero = |time: Option<Duration>| Some(Seconds(time.map_or(0, |t| t.as_secs())));
+        Self {
+            listen: Some(config.listen.iter().copied().map(Address).collect()),
+            public_url: config.public_url.clone().map(BaseUrl),
+            trusted_proxies: Some(Networks(config.trusted_proxies.clone())),
+            allowed_hosts: Some(Hosts(config.allowed_hosts.clone())),
+            allow_private_network: Some(config.allow_private_network),
+            wait: Some(Seconds(config.wait.as_secs())),
+            stall: off_is_zero(config.stall),
+            idle_timeout: off_is_zero(config.idle_timeout),
+            drain_timeout: Some(Seconds(config.drain_timeout.as_secs())),
+            window: Some(Size(config.window as u64)),
+            workers: Some(Count(config.workers)),
+            max_pending: Some(Count(config.max_pending)),
+            max_active: Some(Count(config.max_active)),
+            max_waiting_per_address: Some(Count(config.max_waiting_per_address)),
+            max_receipts: Some(Count(config.max_receipts)),
+            log_format: Some(config.log_format),
+            log_level: Some(config.log_level),
+        }
+    }
+}
+
+/// A limit in seconds, of which 0 means that there is none.
+fn unless_off(seconds: u64) -> Option<Duration> {
+    (seconds > 0).then(|| Duration::from_secs(seconds))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,175 @@
+//! What can be set: one struct for flags, variables and the file, in which everything may be left
+//! out. Defaults and their reasons are in [`super::defaults`].
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use serde::{Deserialize, Serialize};
+
+use super::values::{
+    Address, BaseUrl, Count, Hosts, LogFormat, LogLevel, Networks, Seconds, Size, at_least_one,
+};
+
+/// The longest `--drain-timeout`: a day. A longer one is more likely a slip than a wish.
+const DRAIN_SECONDS_MAX: u64 = 24 * 60 * 60;
+/// The largest cap: what descriptors and memory of one machine can never reach.
+const CAP_MAX: usize = 100_000_000;
+/// The most worker threads; above it, threads only take memory from each other.
+const WORKERS_MAX: usize = 1024;
+
+/// `--wait`: also what `?wait=` takes (spec §5).
+type Wait = Seconds<1, 3600>;
+/// A limit that 0 switches off.
+type Limit = Seconds<0, 3600>;
+/// A cap of the node.
+type Cap = Count<0, CAP_MAX>;
+
+const ABOUT: &str = "\
+hoody-pipe passes the body of a PUT or POST to those who GET the same URL. It stores nothing.
+
+First steps:
+  hoody-pipe --listen 127.0.0.1:8080
+  curl -fsSN \"http://127.0.0.1:8080/hello\"                 # one terminal waits
+  echo hi | curl -sS -T - \"http://127.0.0.1:8080/hello\"    # another one sends
+  curl -fsS \"http://127.0.0.1:8080/help\"                   # the rest, with your own URL";
+
+const AFTER: &str = "\
+Times are seconds (300) or have units (5m). Sizes are bytes (262144) or have units (256KiB).
+Every flag can also be a variable (--max-pending is HOODY_PIPE_MAX_PENDING) and a key of the
+file (max_pending = 100000; lists are arrays), except --check and --print-config, which are flags
+only, and --config, which is no key.
+Flags beat variables, variables beat the file, the file beats the defaults.";
+
+/// The command line.
+#[derive(Debug, Parser)]
+#[command(name = "hoody-pipe", version, about = ABOUT, after_help = AFTER)]
+#[command(disable_help_subcommand = true, args_conflicts_with_subcommands = true)]
+#[command(max_term_width = 100)]
+pub struct CommandLine {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// The flags without the word `serve`.
+    #[command(flatten)]
+    pub flags: Flags,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the relay; the same as no subcommand.
+    #[command(after_help = AFTER, max_term_width = 100)]
+    Serve(Flags),
+}
+
+/// All flags of the relay.
+#[derive(Debug, Args)]
+pub struct Flags {
+    /// What the file can say too.
+    #[command(flatten)]
+    pub settings: Settings,
+    /// Read settings from a TOML file.
+    #[arg(long, value_name = "FILE", env = "HOODY_PIPE_CONFIG", hide_env = true)]
+    pub config: Option<PathBuf>,
+    /// Check the configuration and that the addresses can be listened on, then exit with 0 or 1.
+    #[arg(long)]
+    pub check: bool,
+    /// Print the effective configuration as TOML and exit.
+    #[arg(long, conflicts_with = "check")]
+    pub print_config: bool,
+}
+
+/// Everything that can be set by flag, variable or file. `None`: not said here.
+#[derive(Debug, Clone, Default, PartialEq, Args, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Settings {
+    /// Listen here; can be given several times [default: 0.0.0.0:8080].
+    #[arg(long, value_name = "ADDRESS:PORT", value_delimiter = ',')]
+    #[arg(env = "HOODY_PIPE_LISTEN", hide_env = true)]
+    #[serde(deserialize_with = "at_least_one")]
+    pub listen: Option<Vec<Address>>,
+    /// The base of the URLs in texts: scheme, host, port, path [default: from the request].
+    #[arg(long, value_name = "URL", env = "HOODY_PIPE_PUBLIC_URL", hide_env = true)]
+    pub public_url: Option<BaseUrl>,
+    /// Networks of the proxies whose X-Forwarded-* headers count; '' for none
+    /// [default: 127.0.0.0/8,::1/128].
+    #[arg(long, value_name = "CIDR,...", env = "HOODY_PIPE_TRUSTED_PROXIES", hide_env = true)]
+    pub trusted_proxies: Option<Networks>,
+    /// The only host names served here; others get 421 [default: any].
+    #[arg(long, value_name = "HOST,...", env = "HOODY_PIPE_ALLOWED_HOSTS", hide_env = true)]
+    pub allowed_hosts: Option<Hosts>,
+    /// Let pages of the internet reach this relay in a private network [default: false].
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "true", value_parser = clap::builder::BoolishValueParser::new())]
+    #[arg(env = "HOODY_PIPE_ALLOW_PRIVATE_NETWORK", hide_env = true, hide_possible_values = true)]
+    pub allow_private_network: Option<bool>,
+    /// How long a client waits for its peers, unless it says ?wait=: 1 s to 1 h [default: 300].
+    #[arg(long, value_name = "TIME", env = "HOODY_PIPE_WAIT", hide_env = true)]
+    pub wait: Option<Wait>,
+    /// A receiver that takes no data for so long is dropped: up to 1 h, 0 = never [default: 300].
+    #[arg(long, value_name = "TIME", env = "HOODY_PIPE_STALL", hide_env = true)]
+    pub stall: Option<Limit>,
+    /// A sender that sends no data for so long is cut: up to 1 h, 0 = never [default: 0].
+    #[arg(long, value_name = "TIME", env = "HOODY_PIPE_IDLE_TIMEOUT", hide_env = true)]
+    pub idle_timeout: Option<Limit>,
+    /// How long running transfers may go on after SIGTERM [default: 30].
+    #[arg(long, value_name = "TIME", env = "HOODY_PIPE_DRAIN_TIMEOUT", hide_env = true)]
+    pub drain_timeout: Option<Seconds<0, DRAIN_SECONDS_MAX>>,
+    /// Memory of one transfer, shared by its receivers: 16KiB to 8MiB [default: 256KiB].
+    #[arg(long, value_name = "SIZE", env = "HOODY_PIPE_WINDOW", hide_env = true)]
+    pub window: Option<Size<{ 16 << 10 }, { 8 << 20 }>>,
+    /// Worker threads [default: number of cores].
+    #[arg(long, value_name = "N", env = "HOODY_PIPE_WORKERS", hide_env = true)]
+    pub workers: Option<Count<1, WORKERS_MAX>>,
+    /// Names that may wait at once; more get 429 [default: 100000].
+    #[arg(long, value_name = "N", env = "HOODY_PIPE_MAX_PENDING", hide_env = true)]
+    pub max_pending: Option<Cap>,
+    /// Transfers that may run at once; more get 429 [default: 100000].
+    #[arg(long, value_name = "N", env = "HOODY_PIPE_MAX_ACTIVE", hide_env = true)]
+    pub max_active: Option<Cap>,
+    /// Requests of one client address (IPv6: /64) that may wait at once [default: 1024].
+    #[arg(long, value_name = "N", env = "HOODY_PIPE_MAX_WAITING_PER_ADDRESS", hide_env = true)]
+    pub max_waiting_per_address: Option<Cap>,
+    /// Receipts of finished transfers that are kept for 10 minutes [default: 10000].
+    #[arg(long, value_name = "N", env = "HOODY_PIPE_MAX_RECEIPTS", hide_env = true)]
+    pub max_receipts: Option<Cap>,
+    /// How log lines are written; auto is text on a terminal, else JSON [default: auto].
+    #[arg(long, value_name = "FORMAT", env = "HOODY_PIPE_LOG_FORMAT", hide_env = true)]
+    pub log_format: Option<LogFormat>,
+    /// The least important lines that are logged [default: info].
+    #[arg(long, value_name = "LEVEL", env = "HOODY_PIPE_LOG_LEVEL", hide_env = true)]
+    pub log_level: Option<LogLevel>,
+}
+
+impl Settings {
+    /// These settings, and where they say nothing, those of `weaker`.
+    pub fn or(self, weaker: Self) -> Self {
+        Self {
+            listen: self.listen.or(weaker.listen),
+            public_url: self.public_url.or(weaker.public_url),
+            trusted_proxies: self.trusted_proxies.or(weaker.trusted_proxies),
+            allowed_hosts: self.allowed_hosts.or(weaker.allowed_hosts),
+            allow_private_network: self.allow_private_network.or(weaker.allow_private_network),
+            wait: self.wait.or(weaker.wait),
+            stall: self.stall.or(weaker.stall),
+            idle_timeout: self.idle_timeout.or(weaker.idle_timeout),
+            drain_timeout: self.drain_timeout.or(weaker.drain_timeout),
+            window: self.window.or(weaker.window),
+            workers: self.workers.or(weaker.workers),
+            max_pending: self.max_pending.or(weaker.max_pending),
+            max_active: self.max_active.or(weaker.max_active),
+            max_waiting_per_address: self
+                .max_waiting_per_address
+                .or(weaker.max_waiting_per_address),
+            max_receipts: self.max_receipts.or(weaker.max_receipts),
+            log_format: self.log_format.or(weaker.log_format),
+            log_level: self.log_level.or(weaker.log_level),
+        }
+    }
+
+    /// The keys of the file, as the flags are spelled with `_`.
+    pub fn keys() -> Vec<String> {
+        let command = Self::augment_args(clap::Command::new("keys"));
+        command.get_arguments().map(|flag| flag.get_id().to_string()).collect()
+    }
+}

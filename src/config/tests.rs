@@ -1,0 +1,226 @@
+//! What the command line, the environment and the file make together.
+
+use std::path::PathBuf;
+use std::process::Command as Process;
+
+use super::*;
+
+/// Set for the copy of the test binary that looks at its environment.
+const CHILD: &str = "TEST_OF_THE_ENVIRONMENT";
+
+fn parsed(args: &[&str]) -> Result<Invocation, Error> {
+    parse(["hoody-pipe"].iter().chain(args).map(OsString::from))
+}
+
+fn config(args: &[&str]) -> Config {
+    parsed(args).unwrap().config
+}
+
+/// A file that is removed at the end of its test.
+struct File(PathBuf);
+
+impl File {
+    fn new(name: &str, text: &str) -> Self {
+        let name = format!("hoody-pipe-{}-{name}.toml", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::write(&path, text).unwrap();
+        Self(path)
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+#[test]
+fn nothing_said_is_the_defaults_of_the_specification() {
+    let Invocation { action, config } = parsed(&[]).unwrap();
+    assert_eq!(action, Action::Serve);
+    assert_eq!(config, Config::default());
+    assert_eq!(config.listen, ["0.0.0.0:8080".parse().unwrap()]);
+    let nets: Vec<String> = config.trusted_proxies.iter().map(IpNet::to_string).collect();
+    assert_eq!(nets, ["127.0.0.0/8", "::1/128"]);
+    assert_eq!((config.public_url, config.allowed_hosts.len()), (None, 0));
+    assert!(!config.allow_private_network && config.workers >= 1);
+    assert_eq!(config.wait, Duration::from_secs(300));
+    assert_eq!((config.stall, config.idle_timeout), (Some(Duration::from_secs(300)), None));
+    assert_eq!((config.drain_timeout, config.window), (Duration::from_secs(30), 262_144));
+    assert_eq!((config.max_pending, config.max_active), (100_000, 100_000));
+    assert_eq!((config.max_waiting_per_address, config.max_receipts), (1024, 10_000));
+    assert_eq!((config.log_format, config.log_level), (LogFormat::Auto, LogLevel::Info));
+}
+
+#[test]
+fn every_flag_is_heard_with_and_without_the_word_serve() {
+    let flags = "--listen 127.0.0.1:1 --listen [::1]:2 --public-url https://p.example/ \
+                 --trusted-proxies 10.0.0.0/8 --allowed-hosts a.example,B.example \
+                 --allow-private-network --wait 1m --stall 0 --idle-timeout 9 --drain-timeout 0 \
+                 --window 16KiB --workers 3 --max-pending 4 --max-active 5 \
+                 --max-waiting-per-address 6 --max-receipts 0 --log-format json --log-level debug";
+    let flags: Vec<&str> = flags.split_whitespace().collect();
+    let got = config(&flags);
+    assert_eq!(got.listen, ["127.0.0.1:1".parse().unwrap(), "[::1]:2".parse().unwrap()]);
+    assert_eq!(got.public_url.as_deref(), Some("https://p.example"));
+    assert_eq!(got.trusted_proxies, ["10.0.0.0/8".parse().unwrap()]);
+    assert_eq!(got.allowed_hosts, ["a.example", "b.example"]);
+    assert!(got.allow_private_network);
+    assert_eq!((got.wait, got.stall), (Duration::from_secs(60), None));
+    assert_eq!(
+        (got.idle_timeout, got.drain_timeout),
+        (Some(Duration::from_secs(9)), Duration::ZERO)
+    );
+    assert_eq!((got.window, got.workers, got.max_pending, got.max_active), (16384, 3, 4, 5));
+    assert_eq!((got.max_waiting_per_address, got.max_receipts), (6, 0));
+    assert_eq!((got.log_format, got.log_level), (LogFormat::Json, LogLevel::Debug));
+    assert_eq!(config(&[&["serve"], flags.as_slice()].concat()), got);
+}
+
+#[test]
+fn print_config_and_check_are_actions_of_either_spelling() {
+    for (args, action) in [
+        (vec!["--check"], Action::Check),
+        (vec!["serve", "--check"], Action::Check),
+        (vec!["--print-config", "--wait", "7"], Action::PrintConfig),
+        (vec!["serve", "--print-config"], Action::PrintConfig),
+    ] {
+        assert_eq!(parsed(&args).unwrap().action, action, "{args:?}");
+    }
+    assert_eq!(parsed(&["--check", "--print-config"]).unwrap_err().exit_code(), 2);
+}
+
+#[test]
+fn what_is_printed_reads_back_to_the_same() {
+    let flags = ["--public-url", "http://p", "--stall", "0", "--idle-timeout", "60"];
+    for config in [Config::default(), config(&flags), config(&["--trusted-proxies", ""])] {
+        let file = File::new("printed", &config.to_toml());
+        assert_eq!(parsed(&["--config", file.path()]).unwrap().config, config);
+    }
+}
+
+#[test]
+fn mistakes_exit_with_2_and_say_what_to_do() {
+    for (args, want) in [
+        (vec!["--wiat", "5"], "similar argument exists: '--wait'"),
+        (vec!["srve"], "similar subcommand exists: 'serve'"),
+        (vec!["send", "x"], "unrecognized subcommand 'send'"),
+        (vec!["--tls-listen", "0.0.0.0:1"], "unexpected argument '--tls-listen'"),
+        (vec!["--cluster-listen", "0.0.0.0:1"], "unexpected argument '--cluster-listen'"),
+        (vec!["--admin-listen", ""], "unexpected argument '--admin-listen'"),
+        (vec!["--no-public-metrics"], "unexpected argument '--no-public-metrics'"),
+        (vec!["--wait", "0"], "it must be from 1 to 3600 seconds"),
+        (vec!["--wait", "3601"], "it must be from 1 to 3600 seconds"),
+        (vec!["--stall", "1.5"], "such as 300, or as a time, such as 5m"),
+        (vec!["--window", "8KiB"], "it must be from 16KiB to 8192KiB"),
+        (vec!["--workers", "0"], "it must be a whole number from 1 to 1024"),
+        (vec!["--listen", ":8080"], "such as 0.0.0.0:8080"),
+        (vec!["--public-url", "p.example"], "write it as https://pipe.example.com"),
+        (vec!["--trusted-proxies", "all"], "'all' is not a network"),
+        (vec!["--log-format", "xml"], "[possible values: auto, json, text]"),
+        (vec!["--config", "/nonexistent"], "/nonexistent of --config cannot be read"),
+    ] {
+        let error = parsed(&args).unwrap_err();
+        assert!(error.to_string().contains(want), "{args:?}: {error}");
+        assert_eq!(error.exit_code(), 2, "{args:?}");
+    }
+}
+
+#[test]
+fn under_check_a_bad_value_is_the_answer_no() {
+    let file = File::new("check", "wait = 0");
+    assert_eq!(parsed(&["--check", "--wait", "0"]).unwrap_err().exit_code(), 1);
+    assert_eq!(parsed(&["--check", "--config", file.path()]).unwrap_err().exit_code(), 1);
+    assert_eq!(parsed(&["--check", "--wiat", "0"]).unwrap_err().exit_code(), 2);
+}
+
+#[test]
+fn help_and_version_are_not_mistakes() {
+    let version = parsed(&["--version"]).unwrap_err();
+    assert_eq!(version.to_string(), format!("hoody-pipe {}\n", env!("CARGO_PKG_VERSION")));
+    assert_eq!((version.fault(), version.exit_code()), (Fault::Asked, 0));
+    for args in [vec!["--help"], vec!["-h"], vec!["serve", "--help"]] {
+        let help = parsed(&args).unwrap_err();
+        assert_eq!(help.exit_code(), 0);
+        for key in Settings::keys() {
+            let flag = format!("--{}", key.replace('_', "-"));
+            assert!(help.to_string().contains(&flag), "{flag} is missing");
+        }
+    }
+}
+
+#[test]
+fn help_states_the_defaults_that_hold() {
+    let help = parsed(&["--help"]).unwrap_err().to_string();
+    let words = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    let nets = defaults::trusted_proxies().iter().map(IpNet::to_string).collect::<Vec<_>>();
+    let wait = format!(
+        "--wait <TIME> How long a client waits for its peers, unless it says ?wait=: \
+                        1 s to 1 h [default: {}]",
+        defaults::WAIT_S
+    );
+    for want in [
+        wait,
+        format!("[default: {}]", defaults::LISTEN),
+        format!("[default: {}]", nets.join(",")),
+        format!("0 = never [default: {}]", defaults::STALL_S),
+        format!("0 = never [default: {}]", defaults::IDLE_TIMEOUT_S),
+        format!("after SIGTERM [default: {}]", defaults::DRAIN_TIMEOUT_S),
+        format!("[default: {}KiB]", defaults::WINDOW_BYTES / 1024),
+        format!("may run at once; more get 429 [default: {}]", defaults::MAX_ACTIVE),
+        format!("may wait at once; more get 429 [default: {}]", defaults::MAX_PENDING),
+        format!("may wait at once [default: {}]", defaults::MAX_WAITING_PER_ADDRESS),
+        format!("10 minutes [default: {}]", defaults::MAX_RECEIPTS),
+    ] {
+        assert!(words.contains(&want), "{want:?} is not in the help:\n{words}");
+    }
+    let widest = help.lines().map(|line| line.chars().count()).max();
+    assert!(widest <= Some(100), "{help}");
+}
+
+#[test]
+fn the_file_beats_the_defaults_and_flags_beat_the_file() {
+    let file = File::new("flags", "wait = 20\nstall = \"2m\"\nallow_private_network = true");
+    let got = config(&["--config", file.path(), "--wait", "10", "--allow-private-network=false"]);
+    assert_eq!(got.wait, Duration::from_secs(10));
+    assert_eq!(got.stall, Some(Duration::from_secs(120)));
+    assert!(!got.allow_private_network);
+}
+
+/// The environment belongs to the whole process, so a copy of this binary runs with its own.
+#[test]
+fn variables_beat_the_file_and_flags_beat_variables() {
+    if std::env::var_os(CHILD).is_some() {
+        return in_the_environment();
+    }
+    let file = File::new("variables", "wait = 20\nstall = 21\nmax_active = 22");
+    let this = "config::tests::variables_beat_the_file_and_flags_beat_variables";
+    let output = Process::new(std::env::current_exe().unwrap())
+        .args(["--exact", this, "--nocapture"])
+        .env(CHILD, "1")
+        .env("HOODY_PIPE_CONFIG", file.path())
+        .env("HOODY_PIPE_WAIT", "30")
+        .env("HOODY_PIPE_STALL", "31s")
+        .env("HOODY_PIPE_LISTEN", "127.0.0.1:1,127.0.0.1:2")
+        .env("HOODY_PIPE_ALLOW_PRIVATE_NETWORK", "yes")
+        .env("HOODY_PIPE_TRUSTED_PROXIES", "")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+}
+
+fn in_the_environment() {
+    for words in [&[] as &[&str], &["serve"]] {
+        let got = config(&[words, &["--wait", "40"]].concat());
+        assert_eq!(got.wait, Duration::from_secs(40));
+        assert_eq!(got.stall, Some(Duration::from_secs(31)));
+        assert_eq!(got.max_active, 22);
+        assert_eq!(got.listen.len(), 2);
+        assert!(got.allow_private_network && got.trusted_proxies.is_empty());
+    }
+}

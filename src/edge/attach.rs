@@ -1,0 +1,184 @@
+//! The edge of this node: all its parties, and the one place where "local or remote" is decided.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use hoody_pipe_cluster::Cluster;
+use hoody_pipe_cluster::link::{self, EdgeEnd, LinkId};
+
+use super::Offer;
+use super::inbox::{Inbox, Post};
+use super::wire::{Down, Up};
+use crate::pipe::rendezvous::Output;
+use crate::pipe::{Answer, Call, Caps, PartyId, PipePath, Registry, ReplyTo, Role, TransferId};
+
+/// How long the owner may take to answer a DELETE before it counts as unreachable. Locally it takes
+/// microseconds.
+const CANCEL_MAX: Duration = Duration::from_secs(2);
+
+/// The link of this node to itself. There is one, and it never breaks.
+const OWN: LinkId = LinkId(0);
+
+/// Locks of the map of parties, well above the number of threads that share it.
+const SHARDS: usize = 64;
+
+/// What holds for every transfer of this node.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// Most bytes the source is ahead of the slowest receiver (`--window`).
+    pub window: usize,
+    /// How long a receiver may take nothing, unless a party says otherwise (`--stall`).
+    pub stall: Option<Duration>,
+    /// How long a sender may be silent (`--idle-timeout`).
+    pub idle: Option<Duration>,
+    /// The caps at the owner.
+    pub caps: Caps,
+}
+
+/// The edge of this node. A cheap handle.
+#[derive(Clone)]
+pub struct Edge(Arc<Inner>);
+
+struct Inner {
+    settings: Settings,
+    cluster: Cluster,
+    registry: Registry,
+    /// The link to the owner that is this node itself.
+    own: EdgeEnd<Up, Down>,
+    parties: Arc<Parties>,
+    boot: u64,
+    seq: AtomicU64,
+}
+
+/// The inboxes of all parties of this node, by the last part of their id.
+struct Parties([Mutex<HashMap<u64, Arc<Inbox>>>; SHARDS]);
+
+impl Edge {
+    /// An edge with no parties. `mint` makes match ids, `boot` tells this life from earlier ones.
+    pub fn new(settings: Settings, cluster: Cluster, mint: fn() -> TransferId, boot: u64) -> Self {
+        let parties = Arc::new(Parties(std::array::from_fn(|_| Mutex::default())));
+        let (own, owner) = link::local(OWN);
+        let inboxes = parties.clone();
+        own.listen(move |_, answer| inboxes.route(answer));
+        let answers = owner.clone();
+        let registry = Registry::new(
+            settings.caps,
+            Arc::new(move |output: Output| answers.send(output.answer)),
+            mint,
+        );
+        // The link and the names refer to each other: both live as long as the process.
+        let names = registry.clone();
+        owner.listen(move |LinkId(link), Up { path, call }| {
+            names.deliver(&path, ReplyTo(link), call);
+        });
+        let seq = AtomicU64::new(1);
+        Self(Arc::new(Inner { settings, cluster, registry, own, parties, boot, seq }))
+    }
+
+    /// What holds for every transfer.
+    pub fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    /// Names with waiting parties and active transfers that this node owns.
+    pub fn load(&self) -> (usize, usize) {
+        self.0.registry.load()
+    }
+
+    /// Parties connected to this node.
+    pub fn parties(&self) -> usize {
+        self.0.parties.0.iter().map(|shard| lock(shard).len()).sum()
+    }
+
+    /// Ends whatever is at `path`; false if nobody is there, `None` if the owner did not answer.
+    pub async fn cancel(&self, path: &PipePath, reason: Option<String>) -> Option<bool> {
+        let (asker, inbox) = self.enter();
+        self.call(path, Call::Cancel { asker, reason });
+        let answer =
+            tokio::time::timeout(CANCEL_MAX, std::future::poll_fn(|cx| inbox.poll_take(cx)));
+        let answer = answer.await;
+        self.exit(asker);
+        match answer {
+            Ok(Post::Answer(Answer::Cancelled { found, .. })) => Some(found),
+            _ => None,
+        }
+    }
+
+    /// Ends the wait or the transfer of every party of this node: the last step of a drain.
+    pub fn shut_down(&self) {
+        for shard in &self.0.parties.0 {
+            let inboxes: Vec<_> = lock(shard).values().cloned().collect();
+            inboxes.iter().for_each(|inbox| inbox.put(Post::Shutdown));
+        }
+    }
+
+    /// Says `call` to the owner of `path`. Which node that is, is decided here and nowhere else.
+    pub(super) fn call(&self, path: &PipePath, call: Call) {
+        let owner = self.0.cluster.owner(path.as_str().as_bytes());
+        debug_assert_eq!(owner, self.0.cluster.me(), "a view of one member has one owner");
+        self.0.own.send(Up { path: path.clone(), call });
+    }
+
+    /// Brings a receiver's lane to its sender. Dropped, and so undone, if the sender is gone.
+    pub(super) fn offer(&self, sender: PartyId, offer: Offer) {
+        self.0.parties.put(sender, Post::Lane(Box::new(offer)));
+    }
+
+    /// A new party of this node.
+    pub(super) fn enter(&self) -> (PartyId, Arc<Inbox>) {
+        let origin = self.0.cluster.me().0;
+        let seq = self.0.seq.fetch_add(1, Ordering::Relaxed);
+        let inbox = Arc::new(Inbox::default());
+        lock(self.0.parties.shard(seq)).insert(seq, inbox.clone());
+        (PartyId { origin, boot: self.0.boot, seq }, inbox)
+    }
+
+    /// A party of this node has gone.
+    pub(super) fn exit(&self, party: PartyId) {
+        lock(self.0.parties.shard(party.seq)).remove(&party.seq);
+    }
+}
+
+impl Parties {
+    fn shard(&self, seq: u64) -> &Mutex<HashMap<u64, Arc<Inbox>>> {
+        &self.0[seq as usize % SHARDS]
+    }
+
+    /// Hands `post` to `party`, if it is still there.
+    fn put(&self, party: PartyId, post: Post) {
+        let inbox = lock(self.shard(party.seq)).get(&party.seq).cloned();
+        if let Some(inbox) = inbox {
+            inbox.put(post);
+        }
+    }
+
+    /// Hands an owner's answer to the party or parties it is about.
+    fn route(&self, answer: Down) {
+        let party = match answer {
+            Answer::Begin { transfer, sender, receivers, role: role @ Role::Receiver } => {
+                for seat in receivers {
+                    let begin = Answer::Begin { transfer, sender, receivers: vec![seat], role };
+                    self.put(seat.party, Post::Answer(begin));
+                }
+                return;
+            }
+            Answer::Begin { sender, .. } => sender.party,
+            Answer::Parked { seat, .. }
+            | Answer::Reject { seat, .. }
+            | Answer::Fail { seat, .. }
+            | Answer::Lost { seat }
+            | Answer::Left { seat, .. } => seat.party,
+            Answer::Undo { sender, .. } | Answer::Abort { sender, .. } => sender,
+            Answer::Tell { party, .. } => party,
+            Answer::Cancelled { asker, .. } => asker,
+        };
+        self.put(party, Post::Answer(answer));
+    }
+}
+
+/// The maps hold plain data that is consistent between statements, so a poisoned lock is usable.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,56 @@
+//! A receiver's lane on its way to the sender's side, with everything needed to open it there.
+
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::flow::{Framing, Lane};
+use crate::pipe::{Failure, Head, Seat, TransferId};
+
+/// One receiver's lane. Dropping it before the start says "undone" to the receiver.
+pub struct Offer {
+    /// For which match.
+    pub transfer: TransferId,
+    /// Whose lane.
+    pub seat: Seat,
+    /// The way out.
+    pub lane: Lane,
+    /// What this receiver asked for.
+    pub wants: Wants,
+    /// Makes the first bytes its client sees.
+    pub open: Opener,
+}
+
+/// What a receiver asked for that the sender's side has to know.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Wants {
+    /// Its own stall limit, if it gave one.
+    pub stall: Option<Duration>,
+    /// Hash the bytes.
+    pub sha256: bool,
+}
+
+/// What a lane opens with.
+#[derive(Debug, Clone, Copy)]
+pub enum Opening<'a> {
+    /// The stream, with what the sender declared and the id it is known by.
+    Stream {
+        /// The sender's declaration.
+        head: &'a Head,
+        /// The public transfer id.
+        id: &'a str,
+    },
+    /// A failure before any byte: the lane carries a whole error reply instead.
+    Failed(&'a Failure),
+}
+
+/// Turns an opening into the first bytes on the wire and the framing of what follows. Called once, on
+/// the sender's thread, when the lane starts.
+pub type Opener = Box<dyn FnOnce(Opening<'_>) -> (Bytes, Framing) + Send>;
+
+impl fmt::Debug for Offer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Offer").field("transfer", &self.transfer).finish_non_exhaustive()
+    }
+}

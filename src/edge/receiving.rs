@@ -1,0 +1,179 @@
+//! A receiver at its edge, from its arrival to the end of its lane. Knows no HTTP: the front makes
+//! the lane and what it opens with.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use super::attached::Attached;
+use super::inbox::Post;
+use super::party::{Act, Input};
+use super::{Edge, Offer, Opener, Wants};
+use crate::flow::{self, LaneEnd, LaneHold};
+use crate::pipe::{Failure, PipePath, Reject, Role, Seat, TransferId};
+
+/// How long the owner may take to say whether a sender is there, when a wait has passed.
+const LEFT_MAX: Duration = Duration::from_secs(1);
+
+/// What a receiver asks for.
+#[derive(Debug, Clone)]
+pub struct ReceiveWish {
+    /// The name.
+    pub path: PipePath,
+    /// The number of receivers it states, 1 to 256.
+    pub n: u16,
+    /// How long it waits, from now.
+    pub wait: Duration,
+    /// What the sender's side has to know.
+    pub wants: Wants,
+}
+
+/// How a receiver's request ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Received {
+    /// No place: answer and forget it.
+    Refused(Reject),
+    /// The wait ended before anything was written.
+    Failed(Failure),
+    /// The lane wrote a whole answer.
+    Whole,
+    /// The lane wrote something and was cut.
+    Cut,
+}
+
+/// One receiver. Dropping it leaves: its place is free, its lane is dropped from the fan-out.
+pub struct Receiving {
+    attached: Attached,
+    wish: ReceiveWish,
+    lane: Option<(TransferId, LaneHold)>,
+    /// The owner was asked whether a sender is there; when to stop waiting for the answer.
+    leaving: Option<Instant>,
+    done: Option<Received>,
+}
+
+impl Receiving {
+    /// A receiver that asks for its place now.
+    pub fn new(edge: &Edge, wish: ReceiveWish) -> Self {
+        let attached = Attached::new(edge.clone(), wish.path.clone(), Role::Receiver, wish.n, None);
+        let mut receiving = Self { attached, wish, lane: None, leaving: None, done: None };
+        receiving.attached.step(Input::Arrive);
+        receiving
+    }
+
+    /// Waits for the end of the request. `lane` duplicates the client's descriptor and says what it
+    /// opens with; it is called for each match. Cancel-safe.
+    pub async fn outcome(
+        &mut self,
+        lane: &mut dyn FnMut() -> io::Result<(OwnedFd, Opener)>,
+    ) -> Received {
+        std::future::poll_fn(|cx| self.poll_outcome(cx, lane)).await
+    }
+
+    fn poll_outcome(
+        &mut self,
+        cx: &mut Context<'_>,
+        lane: &mut dyn FnMut() -> io::Result<(OwnedFd, Opener)>,
+    ) -> Poll<Received> {
+        loop {
+            if let Some(done) = self.done.take() {
+                return Poll::Ready(done);
+            }
+            if let Poll::Ready(post) = self.attached.poll_post(cx) {
+                self.on_post(post, lane);
+            } else if self.poll_lane(cx).is_pending() && self.poll_clock(cx).is_pending() {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    fn on_post(&mut self, post: Post, lane: &mut dyn FnMut() -> io::Result<(OwnedFd, Opener)>) {
+        match post {
+            Post::Answer(answer) => {
+                for act in self.step(Input::Owner(answer)) {
+                    if let Act::Meet { transfer, sender, .. } = act {
+                        self.meet(transfer, sender, lane);
+                    }
+                }
+            }
+            Post::Shutdown if self.has_started() => self.done = Some(Received::Cut),
+            Post::Shutdown => self.done = Some(Received::Failed(Failure::ShuttingDown)),
+            Post::Lane(_) => debug_assert!(false, "lanes are offered to senders"),
+        }
+    }
+
+    /// Feeds the machine; what ends the request is noted, the rest is returned.
+    fn step(&mut self, input: Input) -> Vec<Act> {
+        let mut acts = self.attached.step(input);
+        acts.retain(|act| match act {
+            Act::Refused(why) => {
+                self.done = Some(Received::Refused(why.clone()));
+                false
+            }
+            Act::Failed(why) => {
+                self.done = Some(Received::Failed(why.clone()));
+                false
+            }
+            Act::LetGo => {
+                self.lane = None;
+                false
+            }
+            _ => true,
+        });
+        acts
+    }
+
+    /// Offers a lane to the sender's side. Without a descriptor to spare the match is undone.
+    fn meet(
+        &mut self,
+        transfer: TransferId,
+        sender: Seat,
+        lane: &mut dyn FnMut() -> io::Result<(OwnedFd, Opener)>,
+    ) {
+        let Ok((socket, open)) = lane() else {
+            self.done = Some(Received::Failed(Failure::Unavailable));
+            return;
+        };
+        let (lane, hold) = flow::lane(socket);
+        self.lane = Some((transfer, hold));
+        let (seat, wants) = (self.attached.party.seat(), self.wish.wants);
+        self.attached.edge.offer(sender.party, Offer { transfer, seat, lane, wants, open });
+    }
+
+    fn has_started(&self) -> bool {
+        self.lane.as_ref().is_some_and(|(_, hold)| hold.started())
+    }
+
+    fn poll_lane(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some((transfer, hold)) = &mut self.lane else { return Poll::Pending };
+        let transfer = *transfer;
+        hold.poll_ended(cx).map(|end| {
+            self.lane = None;
+            if end == LaneEnd::Undone {
+                self.step(Input::Undone(transfer));
+                return;
+            }
+            self.step(Input::Started(transfer));
+            self.done = Some(match end {
+                LaneEnd::Whole => Received::Whole,
+                LaneEnd::Cut | LaneEnd::Undone => Received::Cut,
+            });
+        })
+    }
+
+    fn poll_clock(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let deadline = self.attached.arrived() + self.wish.wait;
+        let now = Instant::now();
+        let next = if self.attached.party.is_leaving() {
+            *self.leaving.get_or_insert(now + LEFT_MAX)
+        } else if self.lane.is_some() && deadline <= now {
+            // Its deadline has passed while it was pinned: it is told if the match is undone.
+            return Poll::Pending;
+        } else {
+            deadline
+        };
+        self.attached.poll_until(cx, next).map(|()| {
+            self.step(Input::Deadline);
+        })
+    }
+}

@@ -1,0 +1,391 @@
+//! A sender at its edge, from its arrival to the end of its transfer: the only place that commits.
+//!
+//! Drives the party machine, the gathering of lanes, the fan-out and their clocks on the sender's
+//! thread, and tells the front what to say. Knows no HTTP: what a notice looks like, how the client
+//! is watched and how its body is read is the front's business.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use super::Edge;
+use super::attached::Attached;
+use super::gather::Gather;
+use super::inbox::Post;
+use super::offer::Offer;
+use super::party::{Act, Input};
+use super::start::{self, Transfer};
+use crate::flow::{self, Bell, Fanout, Source};
+use crate::pipe::{Answer, Call, Failure, Head, Notice, PipePath, Reject, Role, Sum, TransferId};
+
+/// A waiting sender hears something at least this often (spec §9).
+const HEARTBEAT: Duration = Duration::from_secs(25);
+
+/// A sender's body: bytes, and the declaration that goes before them.
+pub trait Body: Source<Error = Failure> {
+    /// The declaration, as soon as it is known (multipart: after the part's head). Called after the
+    /// commit until it is ready once.
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Head, Failure>>;
+}
+
+/// What a sender asks for.
+#[derive(Debug, Clone)]
+pub struct SendWish {
+    /// The name.
+    pub path: PipePath,
+    /// The number of receivers, 1 to 256.
+    pub n: u16,
+    /// How long it waits, from now.
+    pub wait: Duration,
+    /// The stall limit of all its receivers, if it gave one.
+    pub stall: Option<Duration>,
+    /// Hash the bytes.
+    pub sha256: bool,
+    /// The transfer id it chose.
+    pub label: Option<String>,
+}
+
+/// What the front of a sender is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SendEvent {
+    /// It has its place. Comes once, before any notice.
+    Admitted,
+    /// It has none: answer and forget it.
+    Refused(Reject),
+    /// Say this to the client.
+    Notice(Notice),
+    /// Call [`Sending::confirm`] once the client's host has acknowledged all it was told.
+    Confirm,
+    /// Nothing more will come.
+    Over,
+}
+
+/// One sender. Dropping it leaves: a waiting one gives up its place, a running transfer is cut.
+pub struct Sending<B: Body> {
+    attached: Attached,
+    wish: SendWish,
+    body: Option<B>,
+    stage: Stage<B>,
+    events: VecDeque<SendEvent>,
+    bell: Arc<Bell>,
+    /// Receivers at the name while waiting, for the heartbeat.
+    there: u16,
+    /// When the last notice was given while waiting.
+    last: Instant,
+    /// The body was read to its end.
+    uploaded: bool,
+}
+
+enum Stage<B: Body> {
+    Waiting,
+    Gathering(Box<Gather>),
+    /// Committed; the declaration is not known yet.
+    Opening(Box<Transfer>, Vec<Offer>),
+    Streaming(Box<Transfer>, Box<Fanout<B>>),
+    Over,
+}
+
+impl<B: Body> Sending<B> {
+    /// A sender that asks for its place now.
+    pub fn new(edge: &Edge, wish: SendWish, body: B) -> Self {
+        let (path, label) = (wish.path.clone(), wish.label.clone());
+        let attached = Attached::new(edge.clone(), path, Role::Sender, wish.n, label);
+        let last = attached.arrived();
+        let mut sending = Self {
+            attached,
+            wish,
+            body: Some(body),
+            stage: Stage::Waiting,
+            events: VecDeque::new(),
+            bell: Arc::default(),
+            there: 0,
+            last,
+            uploaded: false,
+        };
+        sending.feed(Input::Arrive);
+        sending
+    }
+
+    /// What happens next. Cancel-safe.
+    pub async fn next(&mut self) -> SendEvent {
+        std::future::poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    /// The client's host has acknowledged everything: it is alive, the match may start.
+    pub fn confirm(&mut self) {
+        if let Stage::Gathering(gather) = &mut self.stage {
+            gather.confirmed = true;
+            self.try_commit();
+        }
+    }
+
+    /// The body was read to its end: from here on losing the client fails nothing (spec §8).
+    pub fn is_uploaded(&self) -> bool {
+        self.uploaded
+    }
+
+    /// The body, for reading what is left of it. `None` after a failure that kept it.
+    pub fn into_body(mut self) -> Option<B> {
+        match std::mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Streaming(_, fanout) => Some(fanout.into_source()),
+            _ => self.body.take(),
+        }
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<SendEvent> {
+        loop {
+            if let Some(event) = self.events.pop_front() {
+                return Poll::Ready(event);
+            }
+            if let Poll::Ready(post) = self.attached.poll_post(cx) {
+                self.on_post(post);
+            } else if self.poll_stage(cx).is_pending() && self.poll_clock(cx).is_pending() {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    fn on_post(&mut self, post: Post) {
+        match post {
+            Post::Answer(Answer::Tell { notice, .. }) => self.told(notice),
+            Post::Answer(Answer::Abort { transfer, why, .. }) => {
+                if self.transfer() == Some(transfer) {
+                    self.fail(why);
+                }
+            }
+            Post::Answer(answer) => self.feed(Input::Owner(answer)),
+            Post::Lane(offer) => self.on_lane(*offer),
+            Post::Shutdown => self.fail(Failure::ShuttingDown),
+        }
+    }
+
+    /// A notice of the owner, while waiting.
+    fn told(&mut self, notice: Notice) {
+        match notice {
+            Notice::Connected => self.there += 1,
+            Notice::Disconnected => self.there = self.there.saturating_sub(1),
+            _ => {}
+        }
+        self.say(notice);
+    }
+
+    fn say(&mut self, notice: Notice) {
+        self.last = Instant::now();
+        self.events.push_back(SendEvent::Notice(notice));
+    }
+
+    fn on_lane(&mut self, offer: Offer) {
+        if let Stage::Gathering(gather) = &mut self.stage {
+            offer.lane.hang(self.bell.clone());
+            gather.add(offer);
+            if gather.is_full() {
+                self.events.push_back(SendEvent::Confirm);
+            }
+        }
+    }
+
+    fn feed(&mut self, input: Input) {
+        for act in self.attached.step(input) {
+            match act {
+                Act::Admitted { k } => self.admitted(k),
+                Act::Meet { transfer, sender, receivers } => {
+                    let gather = Gather::new(Instant::now(), transfer, sender, receivers);
+                    self.stage = Stage::Gathering(Box::new(gather));
+                }
+                Act::LetGo => self.stage = Stage::Waiting,
+                Act::Refused(why) => {
+                    self.events.push_back(SendEvent::Refused(why));
+                    self.stage = Stage::Over;
+                }
+                Act::Failed(why) => self.fail(why),
+                Act::Attach { .. } | Act::Leave { .. } | Act::Unready { .. } => {}
+            }
+        }
+    }
+
+    fn admitted(&mut self, k: u16) {
+        self.there = k;
+        self.events.push_back(SendEvent::Admitted);
+        self.say(Notice::Waiting { n: self.wish.n });
+        if k > 0 {
+            self.say(Notice::AlreadyConnected { k });
+        }
+    }
+
+    /// The match or transfer that this sender is in.
+    fn transfer(&self) -> Option<TransferId> {
+        match &self.stage {
+            Stage::Gathering(gather) => Some(gather.transfer),
+            Stage::Opening(transfer, _) | Stage::Streaming(transfer, _) => Some(transfer.id),
+            Stage::Waiting | Stage::Over => None,
+        }
+    }
+
+    fn poll_stage(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.stage {
+            Stage::Waiting => Poll::Pending,
+            Stage::Gathering(gather) => {
+                let broken = self.bell.poll_heard(cx).map(|()| gather.is_broken());
+                if let (true, x) = (broken == Poll::Ready(true), gather.transfer) {
+                    self.feed(Input::Undone(x));
+                }
+                broken.map(|_| ())
+            }
+            Stage::Opening(_, lanes) => {
+                let before = lanes.len();
+                if self.bell.poll_heard(cx).is_ready() {
+                    lanes.retain(|offer| !offer.lane.is_gone());
+                    let (gone, none) = (before - lanes.len(), lanes.is_empty());
+                    (0..gone).for_each(|_| self.say(Notice::Disconnected));
+                    if none {
+                        self.fail(Failure::ReceiversGone);
+                    }
+                    return Poll::Ready(());
+                }
+                let Some(body) = &mut self.body else { return Poll::Pending };
+                body.poll_head(cx).map(|head| match head {
+                    Ok(head) => self.open(&head),
+                    Err(why) => self.fail(why),
+                })
+            }
+            Stage::Streaming(_, fanout) => fanout.poll_next(cx).map(|event| self.flowed(event)),
+            Stage::Over => {
+                self.events.push_back(SendEvent::Over);
+                Poll::Ready(())
+            }
+        }
+    }
+
+    /// Starts, all at once, if every lane is here and the sender has proved to be alive.
+    fn try_commit(&mut self) {
+        let Stage::Gathering(gather) = &mut self.stage else { return };
+        if !gather.is_full() || !gather.confirmed || gather.is_broken() {
+            return;
+        }
+        let (id, roll) = (gather.transfer, std::mem::take(&mut gather.roll));
+        let lanes = std::mem::take(&mut gather.lanes);
+        let transfer = Transfer { id, n: self.wish.n, began: Instant::now() };
+        self.stage = Stage::Opening(Box::new(transfer), lanes);
+        self.feed(Input::Started(id));
+        self.attached.call(Call::Ready { transfer: id, roll });
+        self.say(Notice::Streaming { n: self.wish.n });
+    }
+
+    /// The declaration is known: every receiver gets its head, and the bytes flow.
+    fn open(&mut self, head: &Head) {
+        let stage = std::mem::replace(&mut self.stage, Stage::Over);
+        let (Stage::Opening(transfer, offers), Some(body)) = (stage, self.body.take()) else {
+            return;
+        };
+        let settings = *self.attached.edge.settings();
+        let hash = self.wish.sha256 || offers.iter().any(|offer| offer.wants.sha256);
+        let id = self.wish.label.clone().unwrap_or_else(|| transfer.id.to_string());
+        let stall = (self.wish.stall, settings.stall);
+        let (lanes, lost) = start::open(offers, head, &id, stall);
+        (0..lost).for_each(|_| self.say(Notice::Disconnected));
+        let bell = self.bell.clone();
+        let fanout = Fanout::new(body, lanes, bell, settings.window, hash, settings.idle);
+        self.stage = Stage::Streaming(transfer, Box::new(fanout));
+    }
+
+    fn flowed(&mut self, event: flow::Event<Failure>) {
+        match event {
+            flow::Event::LaneLost => self.say(Notice::Disconnected),
+            flow::Event::LaneStalled(limit) => {
+                self.say(Notice::Dropped { limit_s: limit.as_secs() });
+            }
+            flow::Event::AllGone => self.fail(Failure::ReceiversGone),
+            flow::Event::Failed(why) => self.fail(why),
+            flow::Event::Idle => self.fail(Failure::Idle),
+            flow::Event::BodyComplete => self.body_complete(),
+            flow::Event::Finished => self.finish(),
+        }
+    }
+
+    /// The name is freed before the last byte, the end marker or the last line reaches anyone.
+    fn body_complete(&mut self) {
+        if let Stage::Streaming(transfer, fanout) = &mut self.stage {
+            self.attached.call(Call::Released { transfer: transfer.id });
+            fanout.release();
+            self.uploaded = true;
+            self.say(Notice::UploadComplete);
+        }
+    }
+
+    fn finish(&mut self) {
+        let Stage::Streaming(transfer, fanout) = &mut self.stage else { return };
+        let elapsed_ms = u64::try_from(transfer.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let (bytes, whole, n) = (fanout.total(), fanout.whole(), transfer.n);
+        let (id, digest) = (transfer.id, fanout.digest());
+        self.attached.call(Call::Ended { transfer: id });
+        if let Some(digest) = digest {
+            self.say(Notice::Digest(digest));
+        }
+        self.say(Notice::Sent(Sum { bytes, whole, n, elapsed_ms }));
+        self.say(Notice::Complete);
+        self.retire();
+    }
+
+    /// Ends the wait or the transfer. The name is free before the client hears of it; lanes that
+    /// have started are cut, the others carry an error reply.
+    fn fail(&mut self, why: Failure) {
+        if let Some(transfer) = self.transfer() {
+            self.attached.call(Call::Ended { transfer });
+        }
+        self.attached.step(Input::Gone);
+        match std::mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Gathering(gather) => start::turn_away(gather.lanes, &why),
+            Stage::Opening(_, lanes) => start::turn_away(lanes, &why),
+            Stage::Streaming(_, fanout) => self.body = Some(fanout.into_source()),
+            Stage::Waiting => {}
+            Stage::Over => return,
+        }
+        self.say(match why {
+            Failure::ReceiversGone => Notice::AllGone,
+            why => Notice::Failed(why),
+        });
+    }
+
+    /// The transfer is complete; its body is kept for whoever reuses the connection.
+    fn retire(&mut self) {
+        self.attached.step(Input::Gone);
+        if let Stage::Streaming(_, fanout) = std::mem::replace(&mut self.stage, Stage::Over) {
+            self.body = Some(fanout.into_source());
+        }
+    }
+
+    fn poll_clock(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let deadline = self.attached.arrived() + self.wish.wait;
+        let heartbeat = self.last + HEARTBEAT;
+        let next = match &self.stage {
+            Stage::Waiting => deadline.min(heartbeat),
+            Stage::Gathering(gather) => gather.until,
+            Stage::Opening(..) | Stage::Streaming(..) | Stage::Over => return Poll::Pending,
+        };
+        self.attached.poll_until(cx, next).map(|()| match &self.stage {
+            Stage::Gathering(gather) => {
+                let transfer = gather.transfer;
+                self.feed(Input::Undone(transfer));
+            }
+            _ if next == deadline => self.feed(Input::Deadline),
+            _ => self.heartbeat(deadline),
+        })
+    }
+
+    fn heartbeat(&mut self, deadline: Instant) {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let left_s = left.as_millis().div_ceil(1000);
+        let left_s = u64::try_from(left_s).unwrap_or(u64::MAX);
+        self.say(Notice::StillWaiting { k: self.there, n: self.wish.n, left_s });
+    }
+}
+
+impl<B: Body> Drop for Sending<B> {
+    fn drop(&mut self) {
+        // Waiting and pinned parties leave when `attached` is dropped.
+        if let Stage::Opening(transfer, _) | Stage::Streaming(transfer, _) = &self.stage {
+            self.attached.call(Call::Ended { transfer: transfer.id });
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! What edges and owners say to each other. The whole protocol, in the order of a transfer's life:
+//!
+//! * An edge attaches its party to the owner of the name ([`Call::Attach`]); the owner parks or
+//!   refuses it. Attempts grow with each attach; what is said about an older one is ignored.
+//! * One sender and `n` receivers parked: the owner says [`Answer::Begin`] to all their edges. Each
+//!   party is pinned now: only the sender's side lets it go.
+//! * Each receiver's edge offers a lane to the sender's edge, which is the only place that commits:
+//!   it starts when all `n` lanes are there, all at once, and says [`Call::Ready`]. It gives up
+//!   ([`Call::Unready`], all lanes closed) after 2 s, on [`Answer::Undo`], or as soon as a lane
+//!   closes. Nothing before the start is visible to any client.
+//! * A party whose match was undone attaches again. One whose owner is lost ([`Answer::Lost`]) too.
+//! * [`Call::Released`] frees the name before anyone sees the end; [`Call::Ended`] closes the book.
+//!
+//! Why nobody is parked apart for ever, and nothing starts twice: safety rests on the single commit
+//! at the sender's edge and on attempts, not on clocks.
+
+use crate::pipe::{Answer, Call, PipePath};
+
+/// From an edge to the owner of a name. In order per caller.
+#[derive(Debug)]
+pub struct Up {
+    /// Which name.
+    pub path: PipePath,
+    /// What is asked.
+    pub call: Call,
+}
+
+/// From an owner to the edge of a party. In order per name.
+pub type Down = Answer;

@@ -1,0 +1,267 @@
+//! One source, `n` lanes, one window: every lane gets every byte, at the pace of the slowest.
+//!
+//! Runs on one thread, the sender's: waking another thread costs more than copying a block. Knows
+//! neither who the receivers are nor what the bytes mean.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use sha2::{Digest, Sha256};
+use tokio::time::Sleep;
+
+use super::{Bell, Lane, Source};
+
+/// The window of a new transfer. Tokens and small files never need more; a stream that fills it at
+/// once gets four times as much, up to `--window`.
+const FIRST_WINDOW: usize = 16 << 10;
+
+/// What happened in a fan-out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event<E> {
+    /// A receiver's connection failed or its client left.
+    LaneLost,
+    /// A receiver took nothing for this long while bytes waited for it, and was cut.
+    LaneStalled(Duration),
+    /// No lane is left; nothing more will happen.
+    AllGone,
+    /// The source came to its end. The last bytes (all of the last read) and the end marker are
+    /// held back until [`Fanout::release`].
+    BodyComplete,
+    /// The source failed; nothing more will happen. Dropping the fan-out cuts every lane.
+    Failed(E),
+    /// The source was silent for the idle limit with every lane caught up.
+    Idle,
+    /// Every lane left has everything.
+    Finished,
+}
+
+/// A transfer's bytes on their way. Dropping it before [`Event::Finished`] cuts every lane left.
+pub struct Fanout<S: Source> {
+    source: S,
+    /// One window for all lanes. Filled from the start; starts anew when all lanes are even.
+    window: Vec<u8>,
+    /// What the window may grow to.
+    window_max: usize,
+    filled: usize,
+    /// What the lanes may take: all that is filled, but the last read only after the release.
+    shown: usize,
+    lanes: Vec<Lane>,
+    phase: Phase,
+    events: VecDeque<Event<S::Error>>,
+    bell: Arc<Bell>,
+    total: u64,
+    whole: u16,
+    digest: Option<Sha256>,
+    idle: Idle,
+    timer: Pin<Box<Sleep>>,
+}
+
+/// The limit on silence of the source.
+struct Idle {
+    limit: Option<Duration>,
+    since: Instant,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Reading,
+    Ended,
+    Draining,
+    Over,
+}
+
+impl<S: Source> Fanout<S> {
+    /// A fan-out over lanes that are started and hung on `bell`. `window` bytes are the most the
+    /// source is ever ahead of the slowest lane.
+    pub fn new(
+        source: S,
+        lanes: Vec<Lane>,
+        bell: Arc<Bell>,
+        window: usize,
+        hash: bool,
+        idle: Option<Duration>,
+    ) -> Self {
+        let now = Instant::now();
+        Self {
+            source,
+            window: vec![0; window.clamp(1, FIRST_WINDOW)],
+            window_max: window,
+            filled: 0,
+            shown: 0,
+            lanes,
+            phase: Phase::Reading,
+            events: VecDeque::new(),
+            bell,
+            total: 0,
+            whole: 0,
+            digest: hash.then(Sha256::new),
+            idle: Idle { limit: idle, since: now },
+            timer: Box::pin(tokio::time::sleep_until(now.into())),
+        }
+    }
+
+    /// Lets go of the last bytes after [`Event::BodyComplete`].
+    pub fn release(&mut self) {
+        if self.phase == Phase::Ended {
+            self.phase = Phase::Draining;
+            self.shown = self.filled;
+        }
+    }
+
+    /// Body bytes read so far.
+    pub fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// Lanes that have everything, the end marker included.
+    pub fn whole(&self) -> u16 {
+        self.whole
+    }
+
+    /// The SHA-256 of all bytes in lower-case hex, once the source has ended and if it was asked for.
+    pub fn digest(&mut self) -> Option<String> {
+        let digest = self.digest.take()?.finalize();
+        Some(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    /// Ends the fan-out and gives the source back. Lanes that are left are cut.
+    pub fn into_source(self) -> S {
+        self.source
+    }
+
+    /// The next event. Nothing is lost between two polls.
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Event<S::Error>> {
+        loop {
+            if self.bell.poll_heard(cx).is_ready() {
+                self.drop_gone();
+                // Registered again only when nothing was heard.
+                continue;
+            }
+            self.write_lanes(cx);
+            if let Some(event) = self.events.pop_front() {
+                return Poll::Ready(event);
+            }
+            let progress = match self.phase {
+                Phase::Reading if self.lanes.is_empty() => self.over(Event::AllGone),
+                Phase::Draining if self.lanes.is_empty() => self.close(),
+                Phase::Reading => self.read(cx),
+                Phase::Ended | Phase::Draining | Phase::Over => false,
+            };
+            if !progress && self.poll_limits(cx).is_pending() {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// All lanes are done: whole if any got everything, otherwise nobody was left.
+    fn close(&mut self) -> bool {
+        let event = if self.whole > 0 { Event::Finished } else { Event::AllGone };
+        self.over(event)
+    }
+
+    fn over(&mut self, event: Event<S::Error>) -> bool {
+        self.phase = Phase::Over;
+        self.events.push_back(event);
+        true
+    }
+
+    fn drop_gone(&mut self) {
+        let before = self.lanes.len();
+        self.lanes.retain(|lane| !lane.is_gone());
+        self.events.extend((self.lanes.len()..before).map(|_| Event::LaneLost));
+    }
+
+    /// Writes to every lane what it lacks; starts the window anew when all are even.
+    fn write_lanes(&mut self, cx: &mut Context<'_>) {
+        let (window, end) = (&self.window[..self.shown], self.phase == Phase::Draining);
+        let mut i = 0;
+        while let Some(lane) = self.lanes.get_mut(i) {
+            match lane.poll_write(cx, window, end) {
+                Poll::Ready(Ok(())) if end => {
+                    self.whole += 1;
+                    self.lanes.swap_remove(i).finish();
+                }
+                Poll::Ready(Err(_)) => {
+                    self.lanes.swap_remove(i);
+                    self.events.push_back(Event::LaneLost);
+                }
+                Poll::Ready(Ok(())) | Poll::Pending => i += 1,
+            }
+        }
+        let even = self.lanes.iter().all(|lane| lane.is_even(self.shown, end));
+        if even && self.phase == Phase::Reading && self.shown > 0 {
+            if self.filled == self.window.len() && self.filled < self.window_max {
+                self.window = vec![0; (self.filled * 4).min(self.window_max)];
+            }
+            (self.filled, self.shown) = (0, 0);
+            self.lanes.iter_mut().for_each(Lane::rewind);
+            self.idle.since = Instant::now();
+        }
+    }
+
+    /// Reads once if there is room. True if anything came of it.
+    fn read(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.filled == self.window.len() {
+            return false;
+        }
+        let fill = match self.source.poll_fill(cx, &mut self.window[self.filled..]) {
+            Poll::Pending => return false,
+            Poll::Ready(Err(e)) => return self.over(Event::Failed(e)),
+            Poll::Ready(Ok(fill)) => fill,
+        };
+        let new = self.filled..self.filled + fill.bytes;
+        if let Some(digest) = &mut self.digest {
+            digest.update(&self.window[new.clone()]);
+        }
+        self.total += fill.bytes as u64;
+        self.filled = new.end;
+        if fill.end {
+            self.phase = Phase::Ended;
+            self.events.push_back(Event::BodyComplete);
+        } else {
+            self.shown = self.filled;
+        }
+        true
+    }
+
+    /// Watches the stall limits and the idle limit. Ready if one has passed.
+    fn poll_limits(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let idle = self.idle_ends();
+        let stalls = self.lanes.iter().filter_map(Lane::stalls_at).map(|(at, _)| at);
+        let Some(first) = stalls.chain(idle).min() else { return Poll::Pending };
+        if self.timer.deadline() != first.into() {
+            self.timer.as_mut().reset(first.into());
+        }
+        if self.timer.as_mut().poll(cx).is_pending() {
+            return Poll::Pending;
+        }
+        self.enforce(Instant::now());
+        Poll::Ready(())
+    }
+
+    fn enforce(&mut self, now: Instant) {
+        let mut i = 0;
+        while let Some(lane) = self.lanes.get(i) {
+            match lane.stalls_at() {
+                Some((at, limit)) if at <= now => {
+                    self.lanes.swap_remove(i);
+                    self.events.push_back(Event::LaneStalled(limit));
+                }
+                _ => i += 1,
+            }
+        }
+        if self.idle_ends().is_some_and(|at| at <= now) {
+            self.over(Event::Idle);
+        }
+    }
+
+    /// The source has the idle limit only while it reads and every lane is caught up.
+    fn idle_ends(&self) -> Option<Instant> {
+        let waits = self.phase == Phase::Reading && self.shown == 0;
+        self.idle.limit.filter(|_| waits).map(|limit| self.idle.since + limit)
+    }
+}

@@ -1,0 +1,190 @@
+//! What this node still has room for: waiting requests of each client address, descriptors, and
+//! whether it takes new requests at all. Knows nothing of names.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// Descriptors that are not clients: listeners, reactors, standard streams.
+const OWN_DESCRIPTORS: usize = 32;
+
+/// The gate of this node. A cheap handle.
+#[derive(Clone)]
+pub struct Gate(Arc<Inner>);
+
+struct Inner {
+    /// No new parties: the node is stopping (spec §22, drain).
+    closed: AtomicBool,
+    /// Requests waiting for a match, by client address.
+    waiting: Mutex<HashMap<IpAddr, usize>>,
+    waiting_max: usize,
+    /// Requests that are being answered.
+    busy: AtomicUsize,
+    connections: AtomicUsize,
+    connections_max: usize,
+}
+
+impl Gate {
+    /// A gate that is open. Raises the soft limit of descriptors to the hard one (spec §20).
+    pub fn new(waiting_max: usize) -> Self {
+        let limit = raise_descriptors().unwrap_or(1024);
+        Self(Arc::new(Inner {
+            closed: AtomicBool::new(false),
+            waiting: Mutex::default(),
+            waiting_max,
+            busy: AtomicUsize::new(0),
+            connections: AtomicUsize::new(0),
+            connections_max: connections_max(limit),
+        }))
+    }
+
+    /// No new parties from now on.
+    pub fn close(&self) {
+        self.0.closed.store(true, Ordering::Release);
+    }
+
+    /// Is the node stopping?
+    pub fn is_closed(&self) -> bool {
+        self.0.closed.load(Ordering::Acquire)
+    }
+
+    /// Counts one waiting request of `client`; `None` if there are too many.
+    pub fn wait(&self, client: IpAddr) -> Option<Waiting> {
+        let client = cap_key(client);
+        let mut waiting = lock(&self.0.waiting);
+        let count = waiting.entry(client).or_default();
+        if *count >= self.0.waiting_max {
+            return None;
+        }
+        *count += 1;
+        Some(Waiting { gate: self.clone(), client, counts: AtomicBool::new(true) })
+    }
+
+    /// Counts one request that is being answered.
+    pub fn serve(&self) -> Busy {
+        self.0.busy.fetch_add(1, Ordering::AcqRel);
+        Busy(self.clone())
+    }
+
+    /// Requests that are being answered now.
+    pub fn busy(&self) -> usize {
+        self.0.busy.load(Ordering::Acquire)
+    }
+
+    /// Counts one connection; the second part is false above 95 % of the descriptors.
+    pub fn connect(&self) -> (Connected, bool) {
+        let before = self.0.connections.fetch_add(1, Ordering::AcqRel);
+        (Connected(self.clone()), before < self.0.connections_max)
+    }
+}
+
+/// One request while it is answered.
+pub struct Busy(Gate);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.0.busy.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// One waiting request; it stops counting when it is matched or dropped.
+pub struct Waiting {
+    gate: Gate,
+    client: IpAddr,
+    counts: AtomicBool,
+}
+
+impl Waiting {
+    /// The request waits no more. Safe to say twice.
+    pub fn over(&self) {
+        if !self.counts.swap(false, Ordering::AcqRel) {
+            return;
+        }
+        let mut waiting = lock(&self.gate.0.waiting);
+        if let Some(count) = waiting.get_mut(&self.client) {
+            *count -= 1;
+            if *count == 0 {
+                waiting.remove(&self.client);
+            }
+        }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.over();
+    }
+}
+
+/// One connection, for as long as its socket is open.
+pub struct Connected(Gate);
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.0.0.connections.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// 95 % of `limit` without our own. A receiver has a second descriptor while it streams, which the
+/// last 5 % and the failure of a single match cover.
+fn connections_max(limit: usize) -> usize {
+    (limit * 95 / 100).saturating_sub(OWN_DESCRIPTORS).max(1)
+}
+
+/// Sets the soft limit to the hard one and returns it.
+fn raise_descriptors() -> Option<usize> {
+    let now = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: now.maximum, maximum: now.maximum };
+    let got = setrlimit(Resource::Nofile, raised).map_or(now.current, |()| raised.current);
+    // Without any limit, the kernel's own (fs.nr_open) is far away.
+    got.map_or(Some(1 << 20), |limit| usize::try_from(limit).ok())
+}
+
+/// What shares a cap: one IPv4 address, or one IPv6 /64 (spec §20).
+fn cap_key(client: IpAddr) -> IpAddr {
+    match client.to_canonical() {
+        IpAddr::V6(v6) => {
+            let mut network = v6.octets();
+            network[8..].fill(0);
+            IpAddr::from(network)
+        }
+        v4 => v4,
+    }
+}
+
+/// The map holds plain counts that are consistent between statements.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn waiting_requests_are_counted_per_address() {
+        let gate = Gate::new(2);
+        let (a, b) = ("10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap());
+        let (one, _two) = (gate.wait(a).unwrap(), gate.wait(a).unwrap());
+        assert!(gate.wait(a).is_none());
+        assert!(gate.wait(b).is_some(), "others are not hit");
+        one.over();
+        one.over();
+        let _three = gate.wait(a).unwrap();
+        assert!(gate.wait(a).is_none(), "over counts once");
+        drop(one);
+        assert!(gate.wait(a).is_none());
+    }
+
+    #[test]
+    fn an_ipv6_network_shares_its_cap() {
+        let key = |s: &str| cap_key(s.parse().unwrap());
+        assert_eq!(key("2001:db8::1"), key("2001:db8::ffff:1"));
+        assert_ne!(key("2001:db8::1"), key("2001:db8:0:1::1"));
+        assert_eq!(key("::ffff:10.0.0.1"), key("10.0.0.1"));
+    }
+}

@@ -1,0 +1,299 @@
+//! Request heads of HTTP/1.x: read within bounds, and parsed strictly (spec §21, framing).
+//!
+//! Nothing ambiguous passes: two readings of one request is how requests are smuggled. Knows no
+//! routes and no texts.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use ::http::header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use ::http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
+use bytes::{Buf, BytesMut};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
+
+use crate::front::socket;
+use crate::http::{BodyKind, Refusal, RequestHead};
+
+/// Most bytes of a head (spec §20).
+const HEAD_MAX: usize = 128 << 10;
+
+/// Most fields of a head (spec §20).
+const FIELDS_MAX: usize = 96;
+
+/// A head arrives within this, and a new connection says something within this (spec §12).
+const HEAD_WAIT: Duration = Duration::from_secs(10);
+
+/// A connection between two requests is closed after this (spec §12).
+const IDLE_WAIT: Duration = Duration::from_secs(30);
+
+/// One read while a head arrives. Most heads fit; what follows them stays small.
+const READ: usize = 4 << 10;
+
+/// The first bytes of HTTP/2 with prior knowledge.
+const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n";
+
+/// A head, and what its connection may do after it.
+#[derive(Debug)]
+pub struct Parsed {
+    /// The request.
+    pub head: RequestHead,
+    /// Bytes of the head in the buffer.
+    pub len: usize,
+    /// The client lets the connection be reused.
+    pub keep_alive: bool,
+}
+
+/// Reads the next head into `buf` and parses it. `Ok(None)`: the client went away, or was silent for
+/// too long. What follows the head stays in `buf`.
+pub async fn read(
+    io: &TcpStream,
+    buf: &mut BytesMut,
+    peer: IpAddr,
+    first: bool,
+) -> Result<Option<Parsed>, Refusal> {
+    let silence = if first { HEAD_WAIT } else { IDLE_WAIT };
+    let mut until = Instant::now() + silence;
+    let mut scan = Scan::default();
+    loop {
+        let had = buf.len();
+        if had > 0 {
+            if let Some(len) = scan.head_end(buf)? {
+                return parse(&buf[..len], peer).map(Some);
+            }
+            if had > HEAD_MAX {
+                return Err(Refusal::HeadTooLarge);
+            }
+        }
+        match timeout_at(until, fill(io, buf)).await {
+            Ok(Ok(0) | Err(_)) => return Ok(None),
+            Ok(Ok(_)) if had == 0 && !first => until = Instant::now() + HEAD_WAIT,
+            Ok(Ok(_)) => {}
+            Err(_) if buf.is_empty() => return Ok(None),
+            Err(_) => return Err(Refusal::HeadTimeout),
+        }
+    }
+}
+
+/// Adds one read to `buf`. Cancel-safe: `buf` grows only when bytes have arrived.
+async fn fill(io: &TcpStream, buf: &mut BytesMut) -> std::io::Result<usize> {
+    std::future::poll_fn(|cx| {
+        let had = buf.len();
+        buf.resize(had + READ, 0);
+        let read = socket::poll_read(io, cx, &mut buf[had..]);
+        let got = if let std::task::Poll::Ready(Ok(n)) = read { n } else { 0 };
+        buf.truncate(had + got);
+        if buf.is_empty() {
+            // Nothing is held while a connection is silent.
+            *buf = BytesMut::new();
+        }
+        read
+    })
+    .await
+}
+
+/// How far a growing head has been looked at, so that a dripped one costs no more than another.
+#[derive(Debug, Default)]
+struct Scan {
+    at: usize,
+    /// A space was seen in the request line: what follows is the target.
+    in_target: bool,
+    /// The request line is over.
+    in_fields: bool,
+}
+
+impl Scan {
+    /// The length of the head if it is complete. Refuses at the first byte that no head may hold,
+    /// so that noise is not waited for.
+    fn head_end(&mut self, buf: &mut BytesMut) -> Result<Option<usize>, Refusal> {
+        while self.at == 0 && buf.starts_with(b"\r\n") {
+            buf.advance(2);
+        }
+        if self.at == 0 && buf.first().is_some_and(|&b| !is_token_byte(b) && b != b'\r') {
+            return Err(Refusal::Malformed("it does not begin with a method"));
+        }
+        while let Some(&byte) = buf.get(self.at) {
+            match byte {
+                b'\n' if self.at == 0 || buf[self.at - 1] != b'\r' => {
+                    return Err(Refusal::Malformed("a line ends without CR"));
+                }
+                b'\n' if buf[..self.at].ends_with(b"\r\n\r") => return Ok(Some(self.at + 1)),
+                b'\n' => self.in_fields = true,
+                b'\r' => match buf.get(self.at + 1) {
+                    Some(b'\n') => {}
+                    Some(_) => return Err(Refusal::Malformed("a CR stands alone")),
+                    None => return Ok(None),
+                },
+                b' ' => self.in_target = true,
+                b'\t' if self.in_fields => {}
+                0..0x20 | 0x7f if self.in_target && !self.in_fields => {
+                    return Err(Refusal::BadPath);
+                }
+                0..0x20 | 0x7f => return Err(Refusal::Malformed("a control character")),
+                _ => {}
+            }
+            self.at += 1;
+        }
+        Ok(None)
+    }
+}
+
+/// Parses a complete head whose lines end in CRLF.
+fn parse(bytes: &[u8], peer: IpAddr) -> Result<Parsed, Refusal> {
+    if bytes.starts_with(HTTP2_PREFACE) {
+        return Err(Refusal::Malformed("HTTP/2 is not served here, use HTTP/1.1"));
+    }
+    let line_end =
+        bytes.windows(2).position(|w| w == b"\r\n").ok_or(Refusal::Malformed("no request line"))?;
+    let (method, target, version) = request_line(&bytes[..line_end])?;
+    let mut headers = fields(&bytes[line_end + 2..])?;
+    check_host(&headers, version)?;
+    let body = body_kind(&headers, version, &method)?;
+    if let Some(authority) = authority(target)? {
+        headers.insert(HOST, authority);
+    }
+    let keep_alive = version == Version::HTTP_11 && !asks_to_close(&headers);
+    let target = target.to_vec();
+    let head = RequestHead { method, target, version, headers, body, peer, secure: false };
+    Ok(Parsed { head, len: bytes.len(), keep_alive })
+}
+
+fn request_line(line: &[u8]) -> Result<(Method, &[u8], Version), Refusal> {
+    const WRONG: Refusal = Refusal::Malformed("the request line is not METHOD TARGET VERSION");
+    let mut parts = line.split(|&b| b == b' ');
+    let (Some(method), Some(target), Some(version), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return Err(WRONG);
+    };
+    let method = Method::from_bytes(method).map_err(|_| WRONG)?;
+    if target.is_empty() {
+        return Err(WRONG);
+    }
+    match version {
+        b"HTTP/1.1" => Ok((method, target, Version::HTTP_11)),
+        b"HTTP/1.0" => Ok((method, target, Version::HTTP_10)),
+        _ => Err(Refusal::Malformed("only HTTP/1.0 and HTTP/1.1 are served here")),
+    }
+}
+
+fn fields(bytes: &[u8]) -> Result<HeaderMap, Refusal> {
+    let mut slots = [httparse::EMPTY_HEADER; FIELDS_MAX];
+    let parsed = match httparse::parse_headers(bytes, &mut slots) {
+        Ok(httparse::Status::Complete((_, fields))) => fields,
+        Err(httparse::Error::TooManyHeaders) => return Err(Refusal::HeadTooLarge),
+        Ok(httparse::Status::Partial) | Err(_) => {
+            return Err(Refusal::Malformed("a header field is malformed"));
+        }
+    };
+    let mut headers = HeaderMap::with_capacity(parsed.len());
+    for field in parsed {
+        if field.name.len() > usize::from(u16::MAX) {
+            return Err(Refusal::HeadTooLarge);
+        }
+        let name = HeaderName::from_bytes(field.name.as_bytes());
+        let value = HeaderValue::from_bytes(field.value);
+        let (Ok(name), Ok(value)) = (name, value) else {
+            return Err(Refusal::Malformed("a header field is malformed"));
+        };
+        headers.append(name, value);
+    }
+    Ok(headers)
+}
+
+/// Exactly one well-formed Host; HTTP/1.0 may have none.
+fn check_host(headers: &HeaderMap, version: Version) -> Result<(), Refusal> {
+    let mut hosts = headers.get_all(HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (Some(host), None) if is_host(host.as_bytes()) => Ok(()),
+        (Some(_), None) => Err(Refusal::Malformed("the Host is malformed")),
+        (Some(_), Some(_)) => Err(Refusal::Malformed("more than one Host")),
+        (None, _) if version == Version::HTTP_10 => Ok(()),
+        (None, _) => Err(Refusal::Malformed("no Host")),
+    }
+}
+
+/// A host name, an IPv4 address or a bracketed IPv6 address, with or without a port.
+fn is_host(host: &[u8]) -> bool {
+    let (name, rest) = match host.strip_prefix(b"[") {
+        Some(inner) => match inner.iter().position(|&b| b == b']') {
+            Some(end) => (&inner[..end], &inner[end + 1..]),
+            None => return false,
+        },
+        None => host.split_at(host.iter().position(|&b| b == b':').unwrap_or(host.len())),
+    };
+    let v6 = host.starts_with(b"[");
+    let name_ok = name.iter().all(|&b| match b {
+        b':' => v6,
+        b => b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%".contains(&b),
+    });
+    let port_ok = rest.is_empty()
+        || rest
+            .strip_prefix(b":")
+            .is_some_and(|p| p.len() <= 5 && p.iter().all(u8::is_ascii_digit));
+    !name.is_empty() && name_ok && port_ok
+}
+
+/// The authority of an absolute target. It replaces Host (RFC 9112 §3.2.2).
+fn authority(target: &[u8]) -> Result<Option<HeaderValue>, Refusal> {
+    let is_scheme =
+        |s: &&[u8]| target.len() >= s.len() && target[..s.len()].eq_ignore_ascii_case(s);
+    let Some(scheme) = [&b"http://"[..], b"https://"].into_iter().find(is_scheme) else {
+        return Ok(None);
+    };
+    let rest = &target[scheme.len()..];
+    let end = rest.iter().position(|b| b"/?".contains(b)).unwrap_or(rest.len());
+    let authority = Some(&rest[..end]).filter(|a| is_host(a));
+    let value = authority.and_then(|a| HeaderValue::from_bytes(a).ok());
+    value.map(Some).ok_or(Refusal::Malformed("the authority of the target is malformed"))
+}
+
+/// How the body is delimited, if there is exactly one way to read that.
+fn body_kind(headers: &HeaderMap, version: Version, method: &Method) -> Result<BodyKind, Refusal> {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    match (codings.next(), lengths.next()) {
+        (Some(_), Some(_)) => Err(Refusal::Malformed("both Content-Length and Transfer-Encoding")),
+        (Some(_), _) if version == Version::HTTP_10 => {
+            Err(Refusal::Malformed("Transfer-Encoding in HTTP/1.0"))
+        }
+        (Some(c), None)
+            if codings.next().is_none() && c.as_bytes().eq_ignore_ascii_case(b"chunked") =>
+        {
+            Ok(BodyKind::Stream)
+        }
+        (Some(_), None) => Err(Refusal::Malformed("a Transfer-Encoding other than chunked")),
+        (None, Some(_)) if lengths.next().is_some() => {
+            Err(Refusal::Malformed("more than one Content-Length"))
+        }
+        (None, Some(length)) => decimal(length.as_bytes()).map(BodyKind::Length),
+        (None, None) if version == Version::HTTP_10 && has_body(method) => {
+            Err(Refusal::Malformed("a body without Content-Length in HTTP/1.0"))
+        }
+        (None, None) => Ok(BodyKind::Empty),
+    }
+}
+
+fn has_body(method: &Method) -> bool {
+    method == Method::POST || method == Method::PUT
+}
+
+/// 1 to 19 digits, so it always fits.
+fn decimal(digits: &[u8]) -> Result<u64, Refusal> {
+    const WRONG: Refusal = Refusal::Malformed("Content-Length is not a number");
+    if digits.is_empty() || digits.len() > 19 || !digits.iter().all(u8::is_ascii_digit) {
+        return Err(WRONG);
+    }
+    std::str::from_utf8(digits).ok().and_then(|d| d.parse().ok()).ok_or(WRONG)
+}
+
+fn asks_to_close(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(CONNECTION).iter();
+    values
+        .flat_map(|v| v.as_bytes().split(|&b| b == b','))
+        .any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"))
+}
+
+fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}

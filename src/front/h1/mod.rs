@@ -1,0 +1,191 @@
+//! Our HTTP/1.x exchange for pipes: strict heads, admission before `100 Continue`, bodies straight
+//! from socket to sockets, cuts exactly as the specification says.
+//!
+//! Costs a few kilobytes for a waiting client and sees it leave at once. Knows no pages: what is
+//! not pipe traffic is handed back to [`super::accept`], untouched.
+
+mod answer;
+mod body;
+mod head;
+mod receive;
+mod send;
+mod status;
+
+use std::net::IpAddr;
+use std::rc::Rc;
+
+use ::http::{Method, StatusCode, Version};
+use bytes::{Buf, BytesMut};
+use ipnet::IpNet;
+use tokio::net::TcpStream;
+
+use super::gate::{Gate, Waiting};
+use crate::edge::Edge;
+use crate::http::admission::{CancelRequest, Decision, Policy, decide};
+use crate::http::headers::head_of;
+use crate::http::{BodyKind, Refusal, Reply, RequestHead, forwarded, reply};
+use crate::pipe::Failure;
+
+/// What every connection of one worker shares.
+pub struct Context {
+    /// The parties of this node.
+    pub edge: Edge,
+    /// What this node still has room for.
+    pub gate: Gate,
+    /// What admission goes by.
+    pub policy: Policy,
+    /// Whose forwarded headers count.
+    pub trusted: Vec<IpNet>,
+}
+
+/// A connection whose next request is not pipe traffic: its head stands in `read`, unconsumed.
+pub struct Handover {
+    /// The socket.
+    pub io: TcpStream,
+    /// What was read from it.
+    pub read: BytesMut,
+}
+
+/// Serves the requests of one connection in order, until it ends or turns to something else.
+pub async fn serve(io: TcpStream, peer: IpAddr, ctx: Rc<Context>) -> Option<Handover> {
+    let mut read = BytesMut::new();
+    let mut first = true;
+    loop {
+        let parsed = match head::read(&io, &mut read, peer, first).await {
+            Ok(parsed) => parsed?,
+            Err(refusal) => {
+                turn_away(&io, &refusal).await;
+                return None;
+            }
+        };
+        let decision = decide(&parsed.head, &ctx.policy);
+        if matches!(decision, Ok(Decision::Page { .. } | Decision::Endpoint(_))) {
+            return Some(Handover { io, read });
+        }
+        read.advance(parsed.len);
+        let _busy = ctx.gate.serve();
+        let after = answer(&io, &ctx, parsed, decision, std::mem::take(&mut read)).await;
+        let After::Reuse(rest) = after else { return None };
+        (read, first) = (rest, false);
+    }
+}
+
+/// What becomes of a connection after an exchange.
+enum After {
+    /// The next request may follow; what was read of it.
+    Reuse(BytesMut),
+    Close,
+}
+
+/// One request while it is served.
+struct Exchange<'a> {
+    io: &'a TcpStream,
+    ctx: &'a Context,
+    version: Version,
+    /// The client lets the connection be reused.
+    keep_alive: bool,
+    head_only: bool,
+    body: BodyKind,
+    /// The client's address, behind trusted proxies.
+    client: IpAddr,
+    /// What was read behind the head.
+    read: BytesMut,
+}
+
+/// Answers one request. The parts that wait are boxed, each at its own size, so that a waiting
+/// connection does not pay for the others.
+async fn answer(
+    io: &TcpStream,
+    ctx: &Context,
+    parsed: head::Parsed,
+    decision: Result<Decision, Refusal>,
+    read: BytesMut,
+) -> After {
+    let head::Parsed { head, keep_alive, .. } = parsed;
+    let client = forwarded::client_address(head.peer, &head.headers, &ctx.trusted);
+    let (version, head_only, body) = (head.version, head.method == Method::HEAD, head.body);
+    let connect = head.method == Method::CONNECT;
+    let keep_alive = keep_alive && !connect;
+    let x = Exchange { io, ctx, version, keep_alive, head_only, body, client, read };
+    match decision {
+        Ok(Decision::Send(request)) => {
+            let length = request.pipe_length.or(length_of(&head));
+            let length = length.filter(|_| request.multipart_boundary.is_none());
+            let declared = head_of(&head.headers, length);
+            drop(head);
+            Box::pin(send::exchange(x, request, declared)).await
+        }
+        Ok(Decision::Receive(request)) => {
+            drop(head);
+            Box::pin(receive::exchange(x, request)).await
+        }
+        Ok(Decision::Cancel(request)) => Box::pin(x.cancel(request)).await,
+        Ok(Decision::Reply(reply)) => Box::pin(x.finish(&reply)).await,
+        // Pages were handed over before.
+        Ok(Decision::Page { .. } | Decision::Endpoint(_)) => After::Close,
+        Err(refusal) => Box::pin(x.refuse(&refusal)).await,
+    }
+}
+
+/// The length that the request declares. No body at all is a body of no bytes.
+fn length_of(head: &RequestHead) -> Option<u64> {
+    match head.body {
+        BodyKind::Empty => Some(0),
+        BodyKind::Length(length) => Some(length),
+        BodyKind::Stream => None,
+    }
+}
+
+/// Answers a client without (or before) understanding it, and closes.
+pub async fn turn_away(io: &TcpStream, refusal: &Refusal) {
+    let reply = reply::refuse(refusal);
+    if answer::write(io, Version::HTTP_11, &reply, true, false).await.is_ok() {
+        answer::linger(io).await;
+    }
+}
+
+impl Exchange<'_> {
+    /// Counts this request as waiting, if the node takes new ones at all (spec §7 steps 8 and 9).
+    fn wait(&self) -> Result<Waiting, Refusal> {
+        if self.ctx.gate.is_closed() {
+            return Err(Refusal::Failed(Failure::ShuttingDown));
+        }
+        self.ctx.gate.wait(self.client).ok_or(Refusal::AddressCap)
+    }
+
+    /// Does the connection end after an answer that is given without reading the body?
+    fn must_close(&self) -> bool {
+        !self.keep_alive || !matches!(self.body, BodyKind::Empty | BodyKind::Length(0))
+    }
+
+    async fn reply(&self, reply: &Reply, close: bool) -> std::io::Result<()> {
+        answer::write(self.io, self.version, reply, close, self.head_only).await
+    }
+
+    async fn refuse(&self, refusal: &Refusal) -> After {
+        self.finish(&reply::refuse(refusal)).await
+    }
+
+    /// Gives a whole answer without reading the body.
+    async fn finish(&self, reply: &Reply) -> After {
+        let close = self.must_close();
+        if self.reply(reply, close).await.is_err() {
+            return After::Close;
+        }
+        if close {
+            answer::linger(self.io).await;
+            return After::Close;
+        }
+        After::Reuse(self.read.clone())
+    }
+
+    /// Ends whatever is at a name (spec §13).
+    async fn cancel(&self, request: CancelRequest) -> After {
+        let CancelRequest { path, reason } = request;
+        match self.ctx.edge.cancel(&path, reason).await {
+            Some(true) => self.finish(&Reply::empty(StatusCode::NO_CONTENT)).await,
+            Some(false) => self.refuse(&Refusal::NoPipe(path.as_str().to_owned())).await,
+            None => self.refuse(&Refusal::Failed(Failure::Unavailable)).await,
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! A sender over HTTP/1.x: admission before anything is answered, then status lines while its body
+//! flows, then an end that curl's exit code shows.
+
+use std::time::Duration;
+
+use ::http::header::{
+    ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue,
+    TRANSFER_ENCODING, X_CONTENT_TYPE_OPTIONS,
+};
+use ::http::{HeaderMap, StatusCode};
+use tokio::time::timeout;
+
+use super::body::SocketBody;
+use super::status::StatusStream;
+use super::{After, Exchange, answer};
+use crate::edge::{SendEvent, SendWish, Sending};
+use crate::front::{gate, presence, socket};
+use crate::http::admission::SendRequest;
+use crate::http::upload::Upload;
+use crate::http::{BodyKind, Refusal, Reply, reply};
+use crate::pipe::{Failure, Head, Notice, Reject};
+
+/// How long a sender may take to accept its last lines. They fit into any window; only a client that
+/// reads nothing needs longer, and its socket is closed then.
+const LAST_LINES_MAX: Duration = Duration::from_secs(10);
+
+/// After a multipart body's usable part, the rest is read and dropped for this long (spec §14).
+const EPILOGUE_MAX: Duration = Duration::from_secs(30);
+
+type Sender<'a> = Sending<Upload<SocketBody<'a>>>;
+
+/// The conversation with one admitted or refused sender.
+struct Talk<'a> {
+    x: &'a Exchange<'a>,
+    expects_continue: bool,
+    waiting: gate::Waiting,
+    said: Said<'a>,
+    /// The sender is to prove that it is alive.
+    confirming: bool,
+    end: Option<End>,
+}
+
+/// What the client is told, and how.
+enum Said<'a> {
+    /// Lines as they happen.
+    Live(StatusStream<'a>),
+    /// One final answer: the lines for its body.
+    Quiet(String),
+}
+
+/// How the exchange ended.
+enum End {
+    Refused(Reject),
+    Complete,
+    Failed(Failure),
+}
+
+/// Serves one sender from admission to the end of its answer.
+pub async fn exchange(mut x: Exchange<'_>, request: SendRequest, head: Head) -> After {
+    let read = std::mem::take(&mut x.read);
+    if x.body == BodyKind::Stream && crate::flow::chunked::validate_prefix(&read).is_err() {
+        x.keep_alive = false;
+        return x.refuse(&Refusal::Malformed("the first chunk is malformed")).await;
+    }
+    let waiting = match x.wait() {
+        Ok(waiting) => waiting,
+        Err(refusal) => {
+            x.keep_alive = false;
+            return x.refuse(&refusal).await;
+        }
+    };
+    let SendRequest { path, n, wait, stall, sha256, transfer: label, .. } = request;
+    let (name, multipart) = (path.clone(), request.multipart_boundary.is_some());
+    let wish = SendWish { path, n, wait, stall, sha256, label };
+    let source = SocketBody::new(x.io, x.body, read);
+    let body = match &request.multipart_boundary {
+        Some(boundary) => Upload::multipart(source, head, boundary),
+        None => Upload::plain(source, head, request.pipe_length),
+    };
+    let said = match request.quiet {
+        true => Said::Quiet(String::new()),
+        false => Said::Live(StatusStream::new(x.io)),
+    };
+    let expects_continue = request.expects_continue;
+    let mut talk = Talk { x: &x, expects_continue, waiting, said, confirming: false, end: None };
+    let mut sending = Sending::new(&x.ctx.edge, wish, body);
+    talk.run(&mut sending).await;
+    match talk.end.take() {
+        Some(End::Refused(why)) => {
+            drop((sending, talk));
+            x.keep_alive = false;
+            x.refuse(&Refusal::Rejected(why, name.as_str().to_owned())).await
+        }
+        Some(End::Complete) => talk.complete(sending, multipart).await,
+        Some(End::Failed(why)) => {
+            drop(sending);
+            talk.failed(&why).await
+        }
+        // The client is gone; dropping the sender leaves.
+        None => After::Close,
+    }
+}
+
+impl<'a> Talk<'a> {
+    /// Drives the sender until there is an end, or the client is gone.
+    async fn run(&mut self, sending: &mut Sender<'a>) {
+        let io = self.x.io;
+        let mut streaming = false;
+        loop {
+            let pending = self.is_pending();
+            let watched = !sending.is_uploaded();
+            let confirming = self.confirming && !pending;
+            tokio::select! {
+                biased;
+                event = sending.next() => {
+                    if matches!(event, SendEvent::Over) {
+                        return;
+                    }
+                    streaming |= matches!(event, SendEvent::Notice(Notice::Streaming { .. }));
+                    self.hear(event).await;
+                }
+                () = self.said.flush(), if pending => {}
+                () = presence::gone(io), if watched && !streaming => return,
+                () = presence::broken(io), if watched && streaming => return,
+                alive = presence::acknowledged(io), if confirming => {
+                    if alive.is_err() {
+                        return;
+                    }
+                    self.confirming = false;
+                    sending.confirm();
+                }
+            }
+        }
+    }
+
+    /// Are there lines that can be written now? While `100 Continue` stands alone there are none to
+    /// wait for.
+    fn is_pending(&self) -> bool {
+        match &self.said {
+            Said::Live(status) => status.is_pending() && !(self.confirming && status.is_held()),
+            Said::Quiet(_) => false,
+        }
+    }
+
+    async fn hear(&mut self, event: SendEvent) {
+        match event {
+            SendEvent::Admitted => self.admitted().await,
+            SendEvent::Refused(why) => self.end = Some(End::Refused(why)),
+            SendEvent::Confirm => self.confirming = true,
+            SendEvent::Notice(notice) => self.tell(notice),
+            SendEvent::Over => {}
+        }
+    }
+
+    /// `100 Continue` goes out alone; the 200 follows 50 ms later.
+    async fn admitted(&mut self) {
+        if self.expects_continue {
+            // A client that cannot be written to is found by the watch on its socket.
+            let _ = socket::write_all(self.x.io, b"HTTP/1.1 100 Continue\r\n\r\n").await;
+        }
+        if let Said::Live(status) = &mut self.said {
+            if self.expects_continue {
+                status.hold();
+            }
+            status.head(&self.x.status_head());
+        }
+    }
+
+    fn tell(&mut self, notice: Notice) {
+        let line = reply::line(&notice);
+        let last = matches!(notice, Notice::Digest(_) | Notice::Sent(_) | Notice::Complete);
+        match &notice {
+            Notice::Streaming { .. } => self.waiting.over(),
+            Notice::Complete => self.end = Some(End::Complete),
+            Notice::AllGone => self.end = Some(End::Failed(Failure::ReceiversGone)),
+            Notice::Failed(why) => self.end = Some(End::Failed(why.clone())),
+            _ => {}
+        }
+        match &mut self.said {
+            Said::Live(status) => status.line(&line, last || self.end.is_some()),
+            Said::Quiet(lines) if last => lines.push_str(&line),
+            Said::Quiet(_) => {}
+        }
+    }
+
+    /// A clean end. The connection is reused if the body was read to its end.
+    async fn complete(&mut self, sending: Sender<'a>, multipart: bool) -> After {
+        let mut source = sending.into_body().map(Upload::into_source);
+        if multipart && let Some(body) = &mut source {
+            let _ = timeout(EPILOGUE_MAX, body.discard()).await;
+        }
+        let rest = source.and_then(SocketBody::rest).filter(|_| self.x.keep_alive);
+        let written = match &mut self.said {
+            Said::Live(status) => {
+                status.end();
+                timeout(LAST_LINES_MAX, status.flush()).await.is_ok() && !status.is_broken()
+            }
+            Said::Quiet(lines) => {
+                let reply = Reply::text(StatusCode::OK, std::mem::take(lines));
+                self.x.reply(&reply, rest.is_none()).await.is_ok()
+            }
+        };
+        match rest {
+            Some(rest) if written => After::Reuse(rest),
+            _ => {
+                answer::linger(self.x.io).await;
+                After::Close
+            }
+        }
+    }
+
+    /// The line, then the cut: FIN without the last chunk (spec §9, "how a failure ends").
+    async fn failed(&mut self, why: &Failure) -> After {
+        match &mut self.said {
+            Said::Live(status) => {
+                let _ = timeout(LAST_LINES_MAX, status.flush()).await;
+            }
+            Said::Quiet(_) => {
+                let _ = self.x.reply(&reply::quiet_failure(why), true).await;
+            }
+        }
+        answer::linger(self.x.io).await;
+        After::Close
+    }
+}
+
+impl Said<'_> {
+    async fn flush(&mut self) {
+        match self {
+            Said::Live(status) => status.flush().await,
+            Said::Quiet(_) => std::future::pending().await,
+        }
+    }
+}
+
+impl Exchange<'_> {
+    /// The head of a status stream (spec §9).
+    fn status_head(&self) -> Vec<u8> {
+        const FIELDS: [(HeaderName, &str); 7] = [
+            (CONTENT_TYPE, "text/plain; charset=utf-8"),
+            (CACHE_CONTROL, "no-store, no-transform"),
+            (HeaderName::from_static("x-accel-buffering"), "no"),
+            (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+            (HeaderName::from_static("x-robots-tag"), "none"),
+            (ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+            (TRANSFER_ENCODING, "chunked"),
+        ];
+        let headers = FIELDS.map(|(name, value)| (name, HeaderValue::from_static(value)));
+        let headers = HeaderMap::from_iter(headers);
+        let mut out = answer::head(self.version, StatusCode::OK, &headers);
+        answer::end_head(&mut out, self.version, !self.keep_alive);
+        out
+    }
+}

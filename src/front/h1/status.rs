@@ -1,0 +1,93 @@
+//! The status stream of an HTTP/1.1 sender: lines as chunks, written when the socket takes them.
+//! The data path never waits for it (spec §9).
+
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+use crate::flow::chunked::{CHUNK_HEAD_MAX, LAST_CHUNK, chunk_head};
+
+/// Lines that wait for a client that does not read (spec §9); beyond it only those go in that must.
+const QUEUE_MAX: usize = 16 << 10;
+
+/// Between `100 Continue` and the final head: some proxies lose the body when both share a segment
+/// (spec §7).
+const AFTER_CONTINUE: Duration = Duration::from_millis(50);
+
+/// What is on its way to one sender.
+pub struct StatusStream<'a> {
+    io: &'a TcpStream,
+    queue: Vec<u8>,
+    /// Nothing is written before this.
+    hold: Option<Instant>,
+    /// The client takes nothing any more: all is dropped.
+    broken: bool,
+}
+
+impl<'a> StatusStream<'a> {
+    /// Nothing to say yet.
+    pub fn new(io: &'a TcpStream) -> Self {
+        Self { io, queue: Vec::new(), hold: None, broken: false }
+    }
+
+    /// `100 Continue` was written just now.
+    pub fn hold(&mut self) {
+        self.hold = Some(Instant::now() + AFTER_CONTINUE);
+    }
+
+    /// Is it too early for the final head?
+    pub fn is_held(&self) -> bool {
+        self.hold.is_some()
+    }
+
+    /// Queues the head of the answer.
+    pub fn head(&mut self, head: &[u8]) {
+        self.queue.extend_from_slice(head);
+    }
+
+    /// Queues one line as one chunk. A line that need not be seen is dropped when the queue is full.
+    pub fn line(&mut self, line: &str, must: bool) {
+        if self.broken || (!must && self.queue.len() >= QUEUE_MAX) {
+            return;
+        }
+        let mut size = [0; CHUNK_HEAD_MAX];
+        self.queue.extend_from_slice(chunk_head(&mut size, line.len()));
+        self.queue.extend_from_slice(line.as_bytes());
+        self.queue.extend_from_slice(b"\r\n");
+    }
+
+    /// Queues the clean end.
+    pub fn end(&mut self) {
+        self.queue.extend_from_slice(LAST_CHUNK);
+    }
+
+    /// Is there anything to write?
+    pub fn is_pending(&self) -> bool {
+        !self.queue.is_empty() && !self.broken
+    }
+
+    /// The client could not be written to.
+    pub fn is_broken(&self) -> bool {
+        self.broken
+    }
+
+    /// Writes all that is queued, as the socket takes it. Cancel-safe.
+    pub async fn flush(&mut self) {
+        if let Some(until) = self.hold {
+            tokio::time::sleep_until(until).await;
+            self.hold = None;
+        }
+        while self.is_pending() {
+            if self.io.writable().await.is_err() {
+                self.broken = true;
+            }
+            match self.io.try_write(&self.queue) {
+                Ok(n) if n > 0 => drop(self.queue.drain(..n)),
+                Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => {}
+                Ok(_) | Err(_) => self.broken = true,
+            }
+        }
+        self.queue = Vec::new();
+    }
+}

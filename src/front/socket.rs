@@ -1,0 +1,113 @@
+//! A client's socket: its options, and reading from it without losing a wake-up.
+
+use std::io;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use rustix::io::Errno;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::io::Interest;
+use tokio::net::TcpStream;
+
+/// An idle client host that vanished is found after 30 + 3 x 10 s (spec §12).
+const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(30), Duration::from_secs(10), 3);
+
+/// Senders and waiting parties: unacknowledged data ends the connection after this (spec §12).
+const USER_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Most output of one receiver that the kernel holds unsent (spec §2, P5).
+const UNSENT_MAX: u32 = 64 << 10;
+
+/// What every client socket gets when it is accepted.
+pub fn prepare(stream: &TcpStream) -> io::Result<()> {
+    let (idle, interval, probes) = KEEPALIVE;
+    let keepalive =
+        TcpKeepalive::new().with_time(idle).with_interval(interval).with_retries(probes);
+    let socket = SockRef::from(stream);
+    socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_keepalive(&keepalive)?;
+    socket.set_tcp_user_timeout(Some(USER_TIMEOUT))
+}
+
+/// What a receiver's socket gets when it is matched. Linux counts a closed window as
+/// unacknowledged data, so the user timeout would kill a paused player: the stall limit and the
+/// watch on acknowledgements take its place.
+pub fn prepare_lane(stream: &TcpStream) -> io::Result<()> {
+    let socket = SockRef::from(stream);
+    socket.set_tcp_notsent_lowat(UNSENT_MAX)?;
+    socket.set_tcp_user_timeout(None)
+}
+
+/// Takes back what [`prepare_lane`] did, for the next request of the connection.
+pub fn restore(stream: &TcpStream) {
+    // Only a closed socket can refuse this, and that is found at the next read.
+    let _ = SockRef::from(stream).set_tcp_user_timeout(Some(USER_TIMEOUT));
+}
+
+/// Makes closing this socket a reset: the one way to show a cut to an HTTP/1.0 client that reads
+/// until the end of the connection.
+pub fn reset_on_close(stream: &TcpStream) {
+    // Only a closed socket can refuse this.
+    let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
+}
+
+/// Sends FIN; what arrives can still be read.
+pub fn half_close(stream: &TcpStream) {
+    // Only a closed socket can refuse this.
+    let _ = SockRef::from(stream).shutdown(std::net::Shutdown::Write);
+}
+
+/// Reads some bytes; 0 is the end.
+///
+/// Always asks the kernel first and the reactor after: the watch on a waiting client
+/// ([`super::presence`]) forgets that there is unread data, and so must not be the one to ask.
+pub fn poll_read(
+    stream: &TcpStream,
+    cx: &mut Context<'_>,
+    into: &mut [u8],
+) -> Poll<io::Result<usize>> {
+    loop {
+        match rustix::io::read(stream, &mut *into) {
+            Ok(n) => return Poll::Ready(Ok(n)),
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => {
+                forget_readiness(stream);
+                ready!(stream.poll_read_ready(cx))?;
+            }
+            Err(e) => return Poll::Ready(Err(e.into())),
+        }
+    }
+}
+
+/// Waits for the next edge of readability instead of reporting data that is already known.
+pub fn forget_readiness(stream: &TcpStream) {
+    let _ = stream
+        .try_io(Interest::READABLE, || -> io::Result<()> { Err(io::ErrorKind::WouldBlock.into()) });
+}
+
+/// Writes all of `bytes`. Not cancel-safe: a dropped call may have written a part.
+pub async fn write_all(stream: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        stream.writable().await?;
+        match stream.try_write(bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(n) => bytes = &bytes[n..],
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
+}
+
+/// Reads and drops what arrives until the peer closes. Bound it with a timeout.
+pub async fn discard(stream: &TcpStream) {
+    /// One read; on the heap only while something is dropped.
+    const BLOCK: usize = 64 << 10;
+    let mut block = vec![0; BLOCK];
+    loop {
+        match std::future::poll_fn(|cx| poll_read(stream, cx, &mut block)).await {
+            Ok(0) | Err(_) => return,
+            Ok(_) => {}
+        }
+    }
+}

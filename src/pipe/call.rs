@@ -1,0 +1,147 @@
+//! What is said at a name: calls to its actor and the actor's answers. Plain data, in the order of
+//! a transfer's life:
+//!
+//! * `Attach` -> `Parked` or `Reject`; `Tell` keeps a waiting sender informed.
+//! * `Begin` goes to everyone matched; the sender's side answers `Ready` (it has started) or
+//!   `Unready` (it has not, all attach again); `Undo` tells it that somebody will not come.
+//! * `Released` frees the name before anyone sees the end; `Ended` when nobody is left.
+//! * `Leave` at any time; `Cancel` -> `Cancelled`, with `Fail` and `Abort` to those who are hit.
+
+use super::{Failure, Notice, PartyId, Reject, Role, Seat, TransferId};
+
+/// A party asks for a place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attach {
+    /// Who asks, under which attempt.
+    pub seat: Seat,
+    /// Sender or receiver.
+    pub role: Role,
+    /// The number of receivers it states, 1 to [`super::RECEIVERS_MAX`].
+    pub n: u16,
+    /// How long ago its client arrived, in milliseconds: the oldest is served first.
+    pub age_ms: u64,
+    /// The transfer id that a sender chose itself.
+    pub label: Option<String>,
+}
+
+/// From the side of a party to the actor of a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Call {
+    /// Take a place.
+    Attach(Attach),
+    /// Give up a place; `ask` wants to hear in `Left` whether a sender was there.
+    Leave {
+        /// Whose place.
+        seat: Seat,
+        /// Answer with `Left`.
+        ask: bool,
+    },
+    /// The sender's side has started; the parties of `roll` are no longer waiting.
+    Ready {
+        /// Which match.
+        transfer: TransferId,
+        /// Everyone in it, the sender first.
+        roll: Vec<Seat>,
+    },
+    /// The sender's side gave the match up; everyone in it attaches again.
+    Unready {
+        /// Which match.
+        transfer: TransferId,
+    },
+    /// The sender's body is complete or the transfer has failed: the name is free.
+    Released {
+        /// Which transfer.
+        transfer: TransferId,
+    },
+    /// Nobody of this transfer is left.
+    Ended {
+        /// Which transfer.
+        transfer: TransferId,
+    },
+    /// End whatever is at this name.
+    Cancel {
+        /// Who wants to hear of it.
+        asker: PartyId,
+        /// The reason given, already checked.
+        reason: Option<String>,
+    },
+}
+
+/// From the actor of a name to the side of a party.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// The party has its place; `k` receivers are there.
+    Parked {
+        /// Who.
+        seat: Seat,
+        /// Receivers at the name, itself included.
+        k: u16,
+    },
+    /// The party gets no place.
+    Reject {
+        /// Who.
+        seat: Seat,
+        /// Why.
+        why: Reject,
+    },
+    /// A waiting party's wait is over.
+    Fail {
+        /// Who.
+        seat: Seat,
+        /// Why.
+        why: Failure,
+    },
+    /// The actor that held this place is gone; attach again.
+    Lost {
+        /// Whose place.
+        seat: Seat,
+    },
+    /// Start matching.
+    Begin {
+        /// Which match.
+        transfer: TransferId,
+        /// The one sender.
+        sender: Seat,
+        /// For the sender's side: all receivers. For a receiver's side: its own.
+        receivers: Vec<Seat>,
+        /// To whose side this is said.
+        role: Role,
+    },
+    /// To the sender's side: a lane of this match will not come.
+    Undo {
+        /// Which match.
+        transfer: TransferId,
+        /// Its sender.
+        sender: PartyId,
+    },
+    /// To the sender's side: end this match or transfer.
+    Abort {
+        /// Which one.
+        transfer: TransferId,
+        /// Its sender.
+        sender: PartyId,
+        /// Why.
+        why: Failure,
+    },
+    /// Something the waiting sender is told.
+    Tell {
+        /// The sender.
+        party: PartyId,
+        /// What.
+        notice: Notice,
+    },
+    /// The place is free again.
+    Left {
+        /// Whose place it was.
+        seat: Seat,
+        /// A sender is there.
+        sender_there: bool,
+    },
+    /// The outcome of a `Cancel`.
+    Cancelled {
+        /// Who asked.
+        asker: PartyId,
+        /// Somebody was there.
+        found: bool,
+    },
+}

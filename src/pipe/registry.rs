@@ -1,0 +1,234 @@
+//! All names of this node that somebody is at, each with its actor. Starts actors, routes calls to
+//! them in order, and counts what the node's caps limit. Knows neither links nor HTTP: answers leave
+//! through the `outlet` given at the start.
+
+use std::collections::HashMap;
+use std::collections::hash_map::{Entry, RandomState};
+use std::hash::BuildHasher;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use actix::Addr;
+
+use super::actor::{Deliver, Pipe};
+use super::receipts::Receipts;
+use super::rendezvous::{Millis, Output};
+use super::{Answer, Call, Failure, PipePath, ReplyTo, TransferId};
+
+/// Locks of the map of names. A power of two, well above the number of threads that share it.
+const SHARDS: usize = 64;
+
+/// Calls that may wait in one actor's mailbox before newcomers are turned away. Four times the
+/// largest pipe; the other calls are bounded by the parties that are there.
+const BACKLOG_MAX: u64 = 1024;
+
+/// The caps of spec §20 that hold at the owner of a name.
+#[derive(Debug, Clone, Copy)]
+pub struct Caps {
+    /// Names in `waiting`.
+    pub pending: usize,
+    /// Transfers from commit until the last receiver is done.
+    pub active: usize,
+    /// Receipts of ended transfers.
+    pub receipts: usize,
+}
+
+/// Where answers go. Called on the actor's thread, in order; must not block.
+pub type Outlet = Arc<dyn Fn(Output) + Send + Sync>;
+
+/// The names of this node. A cheap handle.
+#[derive(Clone)]
+pub struct Registry(Arc<Shared>);
+
+/// What the actors and the registry share.
+pub(super) struct Shared {
+    caps: Caps,
+    /// Makes match ids; a parameter so that a test can make it fail.
+    pub(super) mint: fn() -> TransferId,
+    outlet: Outlet,
+    started: Instant,
+    hasher: RandomState,
+    shards: [Mutex<HashMap<PipePath, Slot>>; SHARDS],
+    pub(super) pending: Gauge,
+    pub(super) active: Gauge,
+    receipts: Mutex<Receipts>,
+    panics: AtomicU64,
+}
+
+/// One name in the map.
+struct Slot {
+    addr: Addr<Pipe>,
+    /// Calls handed to the actor so far; with `handled` it tells when its mailbox is empty.
+    delivered: u64,
+    handled: Arc<AtomicU64>,
+}
+
+impl Registry {
+    /// No names yet. `mint` makes the ids of matches.
+    pub fn new(caps: Caps, outlet: Outlet, mint: fn() -> TransferId) -> Self {
+        Self(Arc::new(Shared {
+            caps,
+            mint,
+            outlet,
+            started: Instant::now(),
+            hasher: RandomState::new(),
+            shards: std::array::from_fn(|_| Mutex::default()),
+            pending: Gauge::default(),
+            active: Gauge::default(),
+            receipts: Mutex::new(Receipts::new(caps.receipts)),
+            panics: AtomicU64::new(0),
+        }))
+    }
+
+    /// Hands `call` to the actor of `path`, which is started on this thread if there is none. Calls
+    /// of one caller arrive in order. Must run on a thread with an actix runtime.
+    pub fn deliver(&self, path: &PipePath, from: ReplyTo, call: Call) {
+        if let Err(answer) = self.0.try_deliver(path, from, call)
+            && let Some(answer) = answer
+        {
+            self.0.emit(Output { to: from, answer });
+        }
+    }
+
+    /// Names with waiting parties, and active transfers.
+    pub fn load(&self) -> (usize, usize) {
+        (self.0.pending.get(), self.0.active.get())
+    }
+
+    /// Actors that were lost to a defect since the start.
+    pub fn panics(&self) -> u64 {
+        self.0.panics.load(Ordering::Relaxed)
+    }
+
+    /// Names that have an actor.
+    pub fn names(&self) -> usize {
+        self.0.shards.iter().map(|s| lock(s).len()).sum()
+    }
+}
+
+impl Shared {
+    fn try_deliver(
+        self: &Arc<Self>,
+        path: &PipePath,
+        from: ReplyTo,
+        call: Call,
+    ) -> Result<(), Option<Answer>> {
+        let arrival = matches!(call, Call::Attach(_) | Call::Cancel { .. });
+        let mut shard = lock(self.shard(path));
+        let slot = match shard.entry(path.clone()) {
+            Entry::Occupied(slot) if slot.get().addr.connected() => slot.into_mut(),
+            // Where nobody is, only an arrival or the news of a running transfer has a meaning.
+            _ if !arrival && !matches!(call, Call::Ready { .. }) => {
+                return Err(turned_away(call, false));
+            }
+            Entry::Occupied(mut dead) => {
+                dead.insert(self.start(path));
+                dead.into_mut()
+            }
+            Entry::Vacant(free) => free.insert(self.start(path)),
+        };
+        if arrival && slot.delivered - slot.handled.load(Ordering::Acquire) >= BACKLOG_MAX {
+            return Err(turned_away(call, true));
+        }
+        slot.delivered += 1;
+        // The mailbox is larger than any backlog: this fails only when the actor has just died.
+        slot.addr
+            .try_send(Deliver { from, call })
+            .map_err(|e| turned_away(e.into_inner().call, false))
+    }
+
+    fn start(self: &Arc<Self>, path: &PipePath) -> Slot {
+        let handled = Arc::new(AtomicU64::new(0));
+        let addr = Pipe::launch(path.clone(), self.clone(), handled.clone());
+        Slot { addr, delivered: 0, handled }
+    }
+
+    /// Forgets an idle name, unless a call is already on its way to it.
+    pub(super) fn retire(&self, path: &PipePath, handled: u64) -> bool {
+        let mut shard = lock(self.shard(path));
+        let quiet = shard.get(path).is_none_or(|slot| slot.delivered == handled);
+        if quiet {
+            shard.remove(path);
+        }
+        quiet
+    }
+
+    pub(super) fn emit(&self, output: Output) {
+        (self.outlet)(output);
+    }
+
+    pub(super) fn now(&self) -> Millis {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    pub(super) fn may_wait(&self) -> bool {
+        self.pending.add_below(self.caps.pending)
+    }
+
+    pub(super) fn may_start(&self) -> bool {
+        self.active.add_below(self.caps.active)
+    }
+
+    pub(super) fn label_is_free(&self, label: &str) -> bool {
+        lock(&self.receipts).is_free(Instant::now(), label)
+    }
+
+    pub(super) fn hold_label(&self, label: String) {
+        lock(&self.receipts).hold(label);
+    }
+
+    pub(super) fn end_label(&self, label: &str) {
+        lock(&self.receipts).end(Instant::now(), label);
+    }
+
+    pub(super) fn count_panic(&self) {
+        self.panics.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn shard(&self, path: &PipePath) -> &Mutex<HashMap<PipePath, Slot>> {
+        let hash = self.hasher.hash_one(path) as usize;
+        &self.shards[hash % SHARDS]
+    }
+}
+
+/// What the caller of a call that nobody took is told, if it waits for an answer.
+fn turned_away(call: Call, full: bool) -> Option<Answer> {
+    match call {
+        Call::Attach(a) if full => Some(Answer::Fail { seat: a.seat, why: Failure::Unavailable }),
+        Call::Attach(a) => Some(Answer::Lost { seat: a.seat }),
+        Call::Leave { seat, ask: true } => Some(Answer::Left { seat, sender_there: false }),
+        Call::Cancel { asker, .. } => Some(Answer::Cancelled { asker, found: false }),
+        _ => None,
+    }
+}
+
+/// A number that several actors raise and lower.
+#[derive(Debug, Default)]
+pub(super) struct Gauge(AtomicUsize);
+
+impl Gauge {
+    fn get(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Adds one if that keeps the number at or below `cap`.
+    fn add_below(&self, cap: usize) -> bool {
+        let add = |now: usize| (now < cap).then_some(now + 1);
+        self.0.fetch_update(Ordering::AcqRel, Ordering::Relaxed, add).is_ok()
+    }
+
+    /// Moves an actor's share from `had` to `has`.
+    pub(super) fn settle(&self, had: usize, has: usize) {
+        if has > had {
+            self.0.fetch_add(has - had, Ordering::AcqRel);
+        } else if had > has {
+            self.0.fetch_sub(had - has, Ordering::AcqRel);
+        }
+    }
+}
+
+/// The maps hold plain data that is consistent between statements, so a poisoned lock is usable.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
