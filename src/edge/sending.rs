@@ -71,6 +71,8 @@ pub struct Sending<B: Body> {
     bell: Arc<Bell>,
     /// Receivers at the name while waiting, for the heartbeat.
     there: u16,
+    /// It came last, and its request has just arrived: that proves it alive for its first match.
+    fresh: bool,
     /// When the last notice was given while waiting.
     last: Instant,
     /// The body was read to its end.
@@ -100,6 +102,7 @@ impl<B: Body> Sending<B> {
             events: VecDeque::new(),
             bell: Arc::default(),
             there: 0,
+            fresh: false,
             last,
             uploaded: false,
         };
@@ -179,7 +182,9 @@ impl<B: Body> Sending<B> {
         if let Stage::Gathering(gather) = &mut self.stage {
             offer.lane.hang(self.bell.clone());
             gather.add(offer);
-            if gather.is_full() {
+            if gather.is_full() && std::mem::take(&mut self.fresh) {
+                self.confirm();
+            } else if gather.is_full() {
                 self.events.push_back(SendEvent::Confirm);
             }
         }
@@ -206,6 +211,7 @@ impl<B: Body> Sending<B> {
 
     fn admitted(&mut self, k: u16) {
         self.there = k;
+        self.fresh = k == self.wish.n;
         self.events.push_back(SendEvent::Admitted);
         self.say(Notice::Waiting { n: self.wish.n });
         if k > 0 {

@@ -91,12 +91,12 @@ where
         return;
     }
     if !room {
-        return h1::turn_away(&io, &Refusal::NoDescriptors).await;
+        return h1::turn_away(&io, Refusal::NoDescriptors).await;
     }
     let gate = ctx.gate.clone();
     if let Some(Handover { io, read }) = h1::serve(io, peer.ip(), ctx).await {
         let _busy = gate.serve();
         // How it ended is the client's business: actix-web has answered, or the client has left.
-        let _ = web.call((Rewind::new(io, read), Protocol::Http1, Some(peer))).await;
+        let _ = Box::pin(web.call((Rewind::new(io, read), Protocol::Http1, Some(peer)))).await;
     }
 }

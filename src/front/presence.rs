@@ -16,7 +16,7 @@ const SILENT_MAX: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_secs(4);
 
 /// First and longest pause between two looks at what is unacknowledged.
-const ACK_PAUSE: (Duration, Duration) = (Duration::from_micros(500), Duration::from_millis(20));
+const ACK_PAUSE: (Duration, Duration) = (Duration::from_micros(500), Duration::from_millis(5));
 
 /// Waits until the client closes, half-closes or resets. For parties whose input nobody reads:
 /// unread data does not hide the end, and is still there afterwards. Cancel-safe.

@@ -43,9 +43,7 @@ impl<'a> SocketBody<'a> {
             BodyKind::Length(length) => Framing::Length(length),
             BodyKind::Stream => Framing::Chunked(Decoder::new()),
         };
-        // What waits for a match holds no more than it must.
-        let spill = BytesMut::from(&read[..]);
-        Self { io, framing, spill }
+        Self { io, framing, spill: read }
     }
 
     /// Was the body read to its end? Then the rest belongs to the next request.

@@ -11,7 +11,9 @@ mod receive;
 mod send;
 mod status;
 
+use std::future::{Future, ready};
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::rc::Rc;
 
 use ::http::{Method, StatusCode, Version};
@@ -51,10 +53,10 @@ pub async fn serve(io: TcpStream, peer: IpAddr, ctx: Rc<Context>) -> Option<Hand
     let mut read = BytesMut::new();
     let mut first = true;
     loop {
-        let parsed = match head::read(&io, &mut read, peer, first).await {
+        let parsed = match Box::pin(head::read(&io, &mut read, peer, first)).await {
             Ok(parsed) => parsed?,
             Err(refusal) => {
-                turn_away(&io, &refusal).await;
+                turn_away(&io, refusal).await;
                 return None;
             }
         };
@@ -63,6 +65,8 @@ pub async fn serve(io: TcpStream, peer: IpAddr, ctx: Rc<Context>) -> Option<Hand
             return Some(Handover { io, read });
         }
         read.advance(parsed.len);
+        // What waits holds no more than what was read behind the head.
+        read = BytesMut::from(&read[..]);
         let _busy = ctx.gate.serve();
         let after = answer(&io, &ctx, parsed, decision, std::mem::take(&mut read)).await;
         let After::Reuse(rest) = after else { return None };
@@ -92,38 +96,35 @@ struct Exchange<'a> {
     read: BytesMut,
 }
 
-/// Answers one request. The parts that wait are boxed, each at its own size, so that a waiting
-/// connection does not pay for the others.
-async fn answer(
-    io: &TcpStream,
-    ctx: &Context,
+/// A future of its own size: what waits in it does not pay for what might follow.
+type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+
+/// Answers one request.
+fn answer<'a>(
+    io: &'a TcpStream,
+    ctx: &'a Context,
     parsed: head::Parsed,
     decision: Result<Decision, Refusal>,
     read: BytesMut,
-) -> After {
+) -> Boxed<'a, After> {
     let head::Parsed { head, keep_alive, .. } = parsed;
     let client = forwarded::client_address(head.peer, &head.headers, &ctx.trusted);
     let (version, head_only, body) = (head.version, head.method == Method::HEAD, head.body);
-    let connect = head.method == Method::CONNECT;
-    let keep_alive = keep_alive && !connect;
+    let keep_alive = keep_alive && head.method != Method::CONNECT;
     let x = Exchange { io, ctx, version, keep_alive, head_only, body, client, read };
     match decision {
         Ok(Decision::Send(request)) => {
             let length = request.pipe_length.or(length_of(&head));
             let length = length.filter(|_| request.multipart_boundary.is_none());
             let declared = head_of(&head.headers, length);
-            drop(head);
-            Box::pin(send::exchange(x, request, declared)).await
+            Box::pin(send::exchange(x, request, declared))
         }
-        Ok(Decision::Receive(request)) => {
-            drop(head);
-            Box::pin(receive::exchange(x, request)).await
-        }
-        Ok(Decision::Cancel(request)) => Box::pin(x.cancel(request)).await,
-        Ok(Decision::Reply(reply)) => Box::pin(x.finish(&reply)).await,
+        Ok(Decision::Receive(request)) => Box::pin(receive::exchange(x, request)),
+        Ok(Decision::Cancel(request)) => Box::pin(x.cancel(request)),
+        Ok(Decision::Reply(reply)) => Box::pin(x.finish(reply)),
         // Pages were handed over before.
-        Ok(Decision::Page { .. } | Decision::Endpoint(_)) => After::Close,
-        Err(refusal) => Box::pin(x.refuse(&refusal)).await,
+        Ok(Decision::Page { .. } | Decision::Endpoint(_)) => Box::pin(ready(After::Close)),
+        Err(refusal) => Box::pin(x.finish(reply::refuse(&refusal))),
     }
 }
 
@@ -137,14 +138,16 @@ fn length_of(head: &RequestHead) -> Option<u64> {
 }
 
 /// Answers a client without (or before) understanding it, and closes.
-pub async fn turn_away(io: &TcpStream, refusal: &Refusal) {
-    let reply = reply::refuse(refusal);
-    if answer::write(io, Version::HTTP_11, &reply, true, false).await.is_ok() {
-        answer::linger(io).await;
-    }
+pub fn turn_away(io: &TcpStream, refusal: Refusal) -> impl Future<Output = ()> + '_ {
+    Box::pin(async move {
+        let reply = reply::refuse(&refusal);
+        if answer::write(io, Version::HTTP_11, &reply, true, false).await.is_ok() {
+            answer::linger(io).await;
+        }
+    })
 }
 
-impl Exchange<'_> {
+impl<'a> Exchange<'a> {
     /// Counts this request as waiting, if the node takes new ones at all (spec §7 steps 8 and 9).
     fn wait(&self) -> Result<Waiting, Refusal> {
         if self.ctx.gate.is_closed() {
@@ -162,28 +165,29 @@ impl Exchange<'_> {
         answer::write(self.io, self.version, reply, close, self.head_only).await
     }
 
-    async fn refuse(&self, refusal: &Refusal) -> After {
-        self.finish(&reply::refuse(refusal)).await
+    /// Refuses without reading the body.
+    fn refuse(self, refusal: &Refusal) -> Boxed<'a, After> {
+        Box::pin(self.finish(reply::refuse(refusal)))
     }
 
     /// Gives a whole answer without reading the body.
-    async fn finish(&self, reply: &Reply) -> After {
+    async fn finish(self, reply: Reply) -> After {
         let close = self.must_close();
-        if self.reply(reply, close).await.is_err() {
+        if self.reply(&reply, close).await.is_err() {
             return After::Close;
         }
         if close {
             answer::linger(self.io).await;
             return After::Close;
         }
-        After::Reuse(self.read.clone())
+        After::Reuse(self.read)
     }
 
     /// Ends whatever is at a name (spec §13).
-    async fn cancel(&self, request: CancelRequest) -> After {
+    async fn cancel(self, request: CancelRequest) -> After {
         let CancelRequest { path, reason } = request;
         match self.ctx.edge.cancel(&path, reason).await {
-            Some(true) => self.finish(&Reply::empty(StatusCode::NO_CONTENT)).await,
+            Some(true) => self.finish(Reply::empty(StatusCode::NO_CONTENT)).await,
             Some(false) => self.refuse(&Refusal::NoPipe(path.as_str().to_owned())).await,
             None => self.refuse(&Refusal::Failed(Failure::Unavailable)).await,
         }

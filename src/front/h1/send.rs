@@ -91,10 +91,10 @@ pub async fn exchange(mut x: Exchange<'_>, request: SendRequest, head: Head) -> 
             x.keep_alive = false;
             x.refuse(&Refusal::Rejected(why, name.as_str().to_owned())).await
         }
-        Some(End::Complete) => talk.complete(sending, multipart).await,
+        Some(End::Complete) => Box::pin(talk.complete(sending, multipart)).await,
         Some(End::Failed(why)) => {
             drop(sending);
-            talk.failed(&why).await
+            Box::pin(talk.failed(&why)).await
         }
         // The client is gone; dropping the sender leaves.
         None => After::Close,
