@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::edge::{Edge, Settings};
 use crate::front::accept::{self, Parts};
 use crate::front::gate::Gate;
+use crate::front::kernel;
 use crate::front::web::Pages;
 use crate::http::admission::Policy;
 use crate::http::health::Process;
@@ -30,6 +31,11 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 /// How often a drain looks whether anything is left.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
+/// How often the node looks whether a crowd has left, and how large a crowd is worth it: a thousand
+/// parties hold about five megabytes.
+const TIDY_EVERY: Duration = Duration::from_secs(1);
+const CROWD: usize = 1000;
+
 /// The name of a node that is its own fleet.
 const ALONE: &str = "alone";
 
@@ -43,6 +49,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let server = accept::start(listeners, config.workers, &parts)?;
     let handle = server.handle();
     let serving = tokio::spawn(server);
+    tokio::spawn(tidy(parts.edge.clone()));
     greet(&addrs, config.public_url.as_deref())?;
     let polite = signals.first().await;
     tokio::select! {
@@ -125,6 +132,21 @@ fn reachable(addr: &SocketAddr) -> String {
         ip => ip,
     };
     format!("http://{}", SocketAddr::new(ip, addr.port()))
+}
+
+/// Gives memory back to the system after a crowd has left; the allocator alone would keep it.
+async fn tidy(edge: Edge) {
+    let mut most = 0;
+    loop {
+        sleep(TIDY_EVERY).await;
+        let now = edge.parties();
+        most = most.max(now);
+        if most >= CROWD && now <= most / 2 {
+            // Its only failure is a panic, and there is nothing in it that can.
+            let _ = tokio::task::spawn_blocking(kernel::trim_memory).await;
+            most = now;
+        }
+    }
 }
 
 /// The one ordered drain (spec §22): go on accepting for a while (`polite`), then refuse newcomers,

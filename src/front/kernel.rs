@@ -1,4 +1,5 @@
-//! The few socket calls that no crate wraps, and the only `unsafe` of the project. Linux.
+//! The few calls that no crate wraps, and the only `unsafe` of the project: two questions to a
+//! socket, and one to the allocator. Linux.
 
 #![allow(unsafe_code)]
 
@@ -41,6 +42,15 @@ pub fn silent_ms(socket: &impl AsFd) -> io::Result<Option<u32>> {
     let info = unsafe { info.assume_init() };
     let owes = info.tcpi_unacked > 0 && info.tcpi_retransmits > 0;
     Ok(owes.then_some(info.tcpi_last_ack_recv))
+}
+
+/// Gives pages that hold nothing any more back to the system. Takes milliseconds: not for a worker.
+pub fn trim_memory() {
+    // SAFETY: takes no pointers and locks the allocator itself; may be called at any time.
+    #[cfg(target_env = "gnu")]
+    unsafe {
+        libc::malloc_trim(0);
+    }
 }
 
 #[cfg(test)]
