@@ -100,6 +100,12 @@ impl Decoder {
         if self.state == State::Refused { Err(Malformed) } else { Ok(bytes.len()) }
     }
 
+    /// Whether all data was read and only trailers are missing.
+    pub fn in_trailers(&self) -> bool {
+        use State::{EndLf, Trailer, TrailerLf, TrailerStart};
+        matches!(self.state, TrailerStart | Trailer | TrailerLf | EndLf)
+    }
+
     /// Whether the last chunk and the trailers were read completely: the one clean end.
     pub fn ended(&self) -> bool {
         self.state == State::Ended

@@ -15,8 +15,8 @@ use tokio::time::Sleep;
 
 use super::{Bell, Lane, Source};
 
-/// The window of a new transfer. Tokens and small files never need more; a stream that fills it at
-/// once gets four times as much, up to `--window`.
+/// The window of a new transfer. Tokens and small files never need more; a stream that fills it gets
+/// four times as much, up to `--window`.
 const FIRST_WINDOW: usize = 16 << 10;
 
 /// What happened in a fan-out.
@@ -194,17 +194,23 @@ impl<S: Source> Fanout<S> {
         }
         let even = self.lanes.iter().all(|lane| lane.is_even(self.shown, end));
         if even && self.phase == Phase::Reading && self.shown > 0 {
-            if self.filled == self.window.len() && self.filled < self.window_max {
-                self.window = vec![0; (self.filled * 4).min(self.window_max)];
-            }
+            self.grow();
             (self.filled, self.shown) = (0, 0);
             self.lanes.iter_mut().for_each(Lane::rewind);
             self.idle.since = Instant::now();
         }
     }
 
+    /// A window that is full becomes larger, up to its limit.
+    fn grow(&mut self) {
+        if self.filled == self.window.len() && self.filled < self.window_max {
+            self.window.resize((self.filled * 4).min(self.window_max), 0);
+        }
+    }
+
     /// Reads once if there is room. True if anything came of it.
     fn read(&mut self, cx: &mut Context<'_>) -> bool {
+        self.grow();
         if self.filled == self.window.len() {
             return false;
         }

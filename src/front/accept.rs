@@ -5,6 +5,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
 
+use ::http::Version;
 use actix_http::Protocol;
 use actix_server::Server;
 use actix_service::{Service, ServiceFactory, fn_factory, fn_service};
@@ -91,7 +92,7 @@ where
         return;
     }
     if !room {
-        return h1::turn_away(&io, Refusal::NoDescriptors).await;
+        return h1::turn_away(&io, Version::HTTP_11, Refusal::NoDescriptors).await;
     }
     let gate = ctx.gate.clone();
     if let Some(Handover { io, read }) = h1::serve(io, peer.ip(), ctx).await {

@@ -2,12 +2,16 @@
 //!
 //! Knows framing only. A body that ends before its end, or whose chunks are malformed, is lost.
 
+use std::future::Future;
 use std::io::IoSliceMut;
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::BytesMut;
 use rustix::io::Errno;
 use tokio::net::TcpStream;
+use tokio::time::Sleep;
 
 use crate::flow::chunked::Decoder;
 use crate::flow::{Fill, Source};
@@ -19,6 +23,10 @@ use crate::pipe::Failure;
 /// next chunk. Larger data is read into the window without a copy.
 const SPILL: usize = 1 << 10;
 
+/// How long trailers may take after the last chunk. Nobody sends any on purpose; a body that stays
+/// open for them is lost.
+const TRAILERS_MAX: Duration = Duration::from_secs(10);
+
 /// One read of what nobody wants any more.
 const DISCARD: usize = 64 << 10;
 
@@ -28,6 +36,8 @@ pub struct SocketBody<'a> {
     framing: Framing,
     /// Read, but not yet taken: what came with the head, or behind a chunk.
     spill: BytesMut,
+    /// When the trailers are late; set when they are waited for.
+    late: Option<Pin<Box<Sleep>>>,
 }
 
 enum Framing {
@@ -43,7 +53,7 @@ impl<'a> SocketBody<'a> {
             BodyKind::Length(length) => Framing::Length(length),
             BodyKind::Stream => Framing::Chunked(Decoder::new()),
         };
-        Self { io, framing, spill: read }
+        Self { io, framing, spill: read, late: None }
     }
 
     /// Was the body read to its end? Then the rest belongs to the next request.
@@ -115,6 +125,9 @@ impl<'a> SocketBody<'a> {
                     decoder.data(got.min(most) as u64);
                     bytes += got.min(most);
                 }
+                Poll::Pending if decoder.in_trailers() && is_late(&mut self.late, cx) => {
+                    return lost_after(bytes);
+                }
                 Poll::Pending if bytes > 0 => return Poll::Ready(Ok(Fill { bytes, end: false })),
                 Poll::Pending => return Poll::Pending,
             }
@@ -143,6 +156,14 @@ fn lost_after(bytes: usize) -> Poll<Result<Fill, Failure>> {
         0 => Poll::Ready(Err(Failure::SenderLost)),
         bytes => Poll::Ready(Ok(Fill { bytes, end: false })),
     }
+}
+
+/// Starts the clock of the trailers, or looks at it.
+fn is_late(late: &mut Option<Pin<Box<Sleep>>>, cx: &mut Context<'_>) -> bool {
+    late.get_or_insert_with(|| Box::pin(tokio::time::sleep(TRAILERS_MAX)))
+        .as_mut()
+        .poll(cx)
+        .is_ready()
 }
 
 /// Decodes what has been read already: framing is consumed, data goes to `into[*bytes..]`.

@@ -58,11 +58,12 @@ pub async fn read(
     loop {
         let had = buf.len();
         if had > 0 {
-            if let Some(len) = scan.head_end(buf)? {
-                return parse(&buf[..len], peer).map(Some);
-            }
-            if had > HEAD_MAX {
+            let end = scan.head_end(buf)?;
+            if end.unwrap_or(had) > HEAD_MAX {
                 return Err(Refusal::HeadTooLarge);
+            }
+            if let Some(len) = end {
+                return parse(&buf[..len], peer).map(Some);
             }
         }
         match timeout_at(until, fill(io, buf)).await {
@@ -135,6 +136,15 @@ impl Scan {
             self.at += 1;
         }
         Ok(None)
+    }
+}
+
+/// The version to answer in when a head was not understood.
+pub fn version_of(bytes: &[u8]) -> Version {
+    let line = bytes.split(|&b| b == b'\n').next().unwrap_or_default();
+    match line.trim_ascii_end().ends_with(b"HTTP/1.0") {
+        true => Version::HTTP_10,
+        false => Version::HTTP_11,
     }
 }
 

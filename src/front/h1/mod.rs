@@ -25,6 +25,7 @@ use super::gate::{Gate, Waiting};
 use crate::edge::Edge;
 use crate::http::admission::{CancelRequest, Decision, Policy, decide};
 use crate::http::headers::head_of;
+use crate::http::target::TARGET_MAX;
 use crate::http::{BodyKind, Refusal, Reply, RequestHead, forwarded, reply};
 use crate::pipe::Failure;
 
@@ -56,7 +57,7 @@ pub async fn serve(io: TcpStream, peer: IpAddr, ctx: Rc<Context>) -> Option<Hand
         let parsed = match Box::pin(head::read(&io, &mut read, peer, first)).await {
             Ok(parsed) => parsed?,
             Err(refusal) => {
-                turn_away(&io, refusal).await;
+                turn_away(&io, head::version_of(&read), refusal).await;
                 return None;
             }
         };
@@ -97,7 +98,7 @@ struct Exchange<'a> {
 }
 
 /// A future of its own size: what waits in it does not pay for what might follow.
-type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
 /// Answers one request.
 fn answer<'a>(
@@ -110,7 +111,8 @@ fn answer<'a>(
     let head::Parsed { head, keep_alive, .. } = parsed;
     let client = forwarded::client_address(head.peer, &head.headers, &ctx.trusted);
     let (version, head_only, body) = (head.version, head.method == Method::HEAD, head.body);
-    let keep_alive = keep_alive && head.method != Method::CONNECT;
+    let odd = head.method == Method::CONNECT || head.target.len() > TARGET_MAX;
+    let keep_alive = keep_alive && !odd;
     let x = Exchange { io, ctx, version, keep_alive, head_only, body, client, read };
     match decision {
         Ok(Decision::Send(request)) => {
@@ -138,10 +140,10 @@ fn length_of(head: &RequestHead) -> Option<u64> {
 }
 
 /// Answers a client without (or before) understanding it, and closes.
-pub fn turn_away(io: &TcpStream, refusal: Refusal) -> impl Future<Output = ()> + '_ {
+pub fn turn_away(io: &TcpStream, version: Version, refusal: Refusal) -> Boxed<'_, ()> {
     Box::pin(async move {
         let reply = reply::refuse(&refusal);
-        if answer::write(io, Version::HTTP_11, &reply, true, false).await.is_ok() {
+        if answer::write(io, version, &reply, true, false).await.is_ok() {
             answer::linger(io).await;
         }
     })

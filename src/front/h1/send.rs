@@ -185,11 +185,7 @@ impl<'a> Talk<'a> {
 
     /// A clean end. The connection is reused if the body was read to its end.
     async fn complete(&mut self, sending: Sender<'a>, multipart: bool) -> After {
-        let mut source = sending.into_body().map(Upload::into_source);
-        if multipart && let Some(body) = &mut source {
-            let _ = timeout(EPILOGUE_MAX, body.discard()).await;
-        }
-        let rest = source.and_then(SocketBody::rest).filter(|_| self.x.keep_alive);
+        let source = sending.into_body().map(Upload::into_source);
         let written = match &mut self.said {
             Said::Live(status) => {
                 status.end();
@@ -197,12 +193,17 @@ impl<'a> Talk<'a> {
             }
             Said::Quiet(lines) => {
                 let reply = Reply::text(StatusCode::OK, std::mem::take(lines));
-                self.x.reply(&reply, rest.is_none()).await.is_ok()
+                self.x.reply(&reply, !self.x.keep_alive).await.is_ok()
             }
         };
-        match rest {
-            Some(rest) if written => After::Reuse(rest),
-            _ => {
+        let Some(mut source) = source.filter(|_| written) else { return After::Close };
+        if multipart {
+            // What follows the part is not waited for by anybody but the client's own upload.
+            let _ = timeout(EPILOGUE_MAX, source.discard()).await;
+        }
+        match source.rest().filter(|_| self.x.keep_alive) {
+            Some(rest) => After::Reuse(rest),
+            None => {
                 answer::linger(self.x.io).await;
                 After::Close
             }
