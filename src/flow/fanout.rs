@@ -19,6 +19,10 @@ use super::{Bell, Lane, Source};
 /// four times as much, up to `--window`.
 const FIRST_WINDOW: usize = 16 << 10;
 
+/// Output of one turn: a fast sender with fast receivers must not keep the thread for itself. At
+/// memory speed this is well under a millisecond.
+const TURN: u64 = 4 << 20;
+
 /// What happened in a fan-out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event<E> {
@@ -135,7 +139,13 @@ impl<S: Source> Fanout<S> {
 
     /// The next event. Nothing is lost between two polls.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Event<S::Error>> {
+        let begun = self.total;
         loop {
+            let moved = (self.total - begun).saturating_mul(self.lanes.len() as u64);
+            if moved >= TURN {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             if self.bell.poll_heard(cx).is_ready() {
                 self.drop_gone();
                 // Registered again only when nothing was heard.

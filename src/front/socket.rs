@@ -1,6 +1,6 @@
 //! A client's socket: its options, and reading from it without losing a wake-up.
 
-use std::io;
+use std::io::{self, IoSliceMut};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ use rustix::io::Errno;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
+use tokio::task::coop;
 
 /// An idle client host that vanished is found after 30 + 3 x 10 s (spec §12).
 const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(30), Duration::from_secs(10), 3);
@@ -57,24 +58,38 @@ pub fn half_close(stream: &TcpStream) {
     let _ = SockRef::from(stream).shutdown(std::net::Shutdown::Write);
 }
 
-/// Reads some bytes; 0 is the end.
-///
-/// Always asks the kernel first and the reactor after: the watch on a waiting client
-/// ([`super::presence`]) forgets that there is unread data, and so must not be the one to ask.
+/// Reads some bytes; 0 is the end. See [`poll_readv`].
 pub fn poll_read(
     stream: &TcpStream,
     cx: &mut Context<'_>,
     into: &mut [u8],
 ) -> Poll<io::Result<usize>> {
+    poll_readv(stream, cx, &mut [IoSliceMut::new(into)])
+}
+
+/// Reads some bytes into several buffers; 0 is the end.
+///
+/// Always asks the kernel first and the reactor after: the watch on a waiting client
+/// ([`super::presence`]) forgets that there is unread data, and so must not be the one to ask. Counts
+/// against the task's budget, so that a client that never pauses cannot keep a worker for itself.
+pub fn poll_readv(
+    stream: &TcpStream,
+    cx: &mut Context<'_>,
+    into: &mut [IoSliceMut<'_>],
+) -> Poll<io::Result<usize>> {
+    let budget = ready!(coop::poll_proceed(cx));
     loop {
-        match rustix::io::read(stream, &mut *into) {
-            Ok(n) => return Poll::Ready(Ok(n)),
+        let read = rustix::io::readv(stream, into);
+        match read {
             Err(Errno::INTR) => {}
             Err(Errno::AGAIN) => {
                 forget_readiness(stream);
                 ready!(stream.poll_read_ready(cx))?;
             }
-            Err(e) => return Poll::Ready(Err(e.into())),
+            done => {
+                budget.made_progress();
+                return Poll::Ready(done.map_err(Into::into));
+            }
         }
     }
 }

@@ -9,7 +9,6 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use rustix::io::Errno;
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
@@ -199,22 +198,8 @@ fn poll_spilling(
 ) -> Poll<std::io::Result<usize>> {
     let direct = data.len();
     spill.resize(SPILL, 0);
-    let read = loop {
-        let slices = &mut [IoSliceMut::new(data), IoSliceMut::new(spill)];
-        match rustix::io::readv(io, slices) {
-            Ok(n) => break Poll::Ready(Ok(n)),
-            Err(Errno::INTR) => {}
-            Err(Errno::AGAIN) => {
-                socket::forget_readiness(io);
-                match io.poll_read_ready(cx) {
-                    Poll::Ready(Ok(())) => {}
-                    Poll::Ready(Err(e)) => break Poll::Ready(Err(e)),
-                    Poll::Pending => break Poll::Pending,
-                }
-            }
-            Err(e) => break Poll::Ready(Err(e.into())),
-        }
-    };
+    let slices = &mut [IoSliceMut::new(data), IoSliceMut::new(spill)];
+    let read = socket::poll_readv(io, cx, slices);
     let got = if let Poll::Ready(Ok(n)) = read { n } else { 0 };
     spill.truncate(got.saturating_sub(direct));
     read
