@@ -1,6 +1,6 @@
 //! Every refusal there is, as data. Its status and text are given in `reply`, in one match.
 
-use crate::pipe::{Failure, Reject};
+use crate::pipe::{Failure, PipePath, Reject};
 
 /// Why a request is answered with an error (spec §15).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,7 +55,7 @@ pub enum Refusal {
     /// The reason of a DELETE is too long or not printable.
     BadReason,
     /// DELETE where nobody is; the canonical name.
-    NoPipe(String),
+    NoPipe(PipePath),
     /// This page is not there (yet).
     NoPage,
     /// A method that names do not know, cut to 32 characters; whether `?status` is on.
@@ -79,7 +79,7 @@ pub enum Refusal {
     /// Descriptors are nearly used up.
     NoDescriptors,
     /// The owner refused; with the canonical name.
-    Rejected(Reject, String),
+    Rejected(Reject, PipePath),
     /// The wait of an admitted party ended badly, before any 200.
     Failed(Failure),
 }

@@ -261,8 +261,8 @@ fn answer(refusal: &Refusal) -> Answer {
         R::BadReason => bad("bad_reason", BAD_REASON),
         R::NoDescriptors => say(S::SERVICE_UNAVAILABLE, "no_fds", NO_DESCRIPTORS),
         R::AddressCap => say(S::TOO_MANY_REQUESTS, "address_cap", ADDRESS_CAP),
-        R::NoPipe(name) => say(S::NOT_FOUND, "no_pipe", format!("No pipe at '/{name}'.")),
-        R::Rejected(reject, name) => rejected(reject, name),
+        R::NoPipe(name) => say(S::NOT_FOUND, "no_pipe", format!("No pipe at '/{}'.", name.as_str())),
+        R::Rejected(reject, name) => rejected(reject, name.as_str()),
         R::Failed(failure) => failed(failure),
     }
 }
@@ -468,11 +468,12 @@ mod tests {
 
     #[test]
     fn refusals_of_the_node_and_of_the_owner() {
-        let rejected = |reject| Refusal::Rejected(reject, "my/path".to_owned());
+        let name = || crate::pipe::PipePath::new("my/path").unwrap();
+        let rejected = |reject| Refusal::Rejected(reject, name());
         let refusals = [
             Refusal::NoDescriptors,
             Refusal::AddressCap,
-            Refusal::NoPipe("my/path".to_owned()),
+            Refusal::NoPipe(name()),
             rejected(Reject::Active),
             rejected(Reject::SenderTaken),
             rejected(Reject::SlotsFull { n: 2 }),

@@ -7,7 +7,9 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, Version};
 
 /// A request head that passed the checks of HTTP syntax and framing (spec §21).
-#[derive(Debug, Clone)]
+///
+/// Has no `Debug`: target and headers hold names, which are credentials.
+#[derive(Clone)]
 pub struct RequestHead {
     /// Case-sensitive; unknown methods are extension methods.
     pub method: Method,

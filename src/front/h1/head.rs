@@ -34,7 +34,6 @@ const READ: usize = 4 << 10;
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n";
 
 /// A head, and what its connection may do after it.
-#[derive(Debug)]
 pub struct Parsed {
     /// The request.
     pub head: RequestHead,

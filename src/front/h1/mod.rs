@@ -190,7 +190,7 @@ impl<'a> Exchange<'a> {
         let CancelRequest { path, reason } = request;
         match self.ctx.edge.cancel(&path, reason).await {
             Some(true) => self.finish(Reply::empty(StatusCode::NO_CONTENT)).await,
-            Some(false) => self.refuse(&Refusal::NoPipe(path.as_str().to_owned())).await,
+            Some(false) => self.refuse(&Refusal::NoPipe(path)).await,
             None => self.refuse(&Refusal::Failed(Failure::Unavailable)).await,
         }
     }

@@ -52,7 +52,7 @@ pub async fn exchange(x: Exchange<'_>, request: ReceiveRequest) -> After {
     drop(receiving);
     socket::restore(x.io);
     match end {
-        Received::Refused(why) => x.refuse(&Refusal::Rejected(why, name.as_str().to_owned())).await,
+        Received::Refused(why) => x.refuse(&Refusal::Rejected(why, name)).await,
         Received::Failed(why) => x.refuse(&Refusal::Failed(why)).await,
         Received::Whole if !answer.close => After::Reuse(x.read),
         Received::Whole => {

@@ -89,7 +89,7 @@ pub async fn exchange(mut x: Exchange<'_>, request: SendRequest, head: Head) -> 
         Some(End::Refused(why)) => {
             drop((sending, talk));
             x.keep_alive = false;
-            x.refuse(&Refusal::Rejected(why, name.as_str().to_owned())).await
+            x.refuse(&Refusal::Rejected(why, name)).await
         }
         Some(End::Complete) => Box::pin(talk.complete(sending, multipart)).await,
         Some(End::Failed(why)) => {
