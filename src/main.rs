@@ -6,6 +6,8 @@ use std::process::ExitCode;
 use hoody_pipe::config::{self, Action, Config, LogFormat};
 use hoody_pipe::node;
 use tracing::Level;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::{Layer, fmt, prelude::*};
 
 fn main() -> ExitCode {
     let invocation = match config::parse(std::env::args_os()) {
@@ -33,14 +35,17 @@ fn main() -> ExitCode {
     }
 }
 
-/// Logs go to stderr: JSON unless a person is watching.
+/// Logs go to stderr: JSON unless a person is watching. Libraries are heard when they warn.
 fn log(config: &Config) {
-    let level = Level::from(config.log_level);
-    let logs = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr);
+    let ours = Level::from(config.log_level);
+    let filter = Targets::new().with_default(ours.min(Level::WARN)).with_target("hoody_pipe", ours);
+    let watched = std::io::stderr().is_terminal();
+    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(watched);
     let json = match config.log_format {
         LogFormat::Json => true,
         LogFormat::Text => false,
-        LogFormat::Auto => !std::io::stderr().is_terminal(),
+        LogFormat::Auto => !watched,
     };
-    if json { logs.json().init() } else { logs.init() }
+    let lines = if json { lines.json().boxed() } else { lines.boxed() };
+    tracing_subscriber::registry().with(lines.with_filter(filter)).init();
 }

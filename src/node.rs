@@ -50,6 +50,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let handle = server.handle();
     let serving = tokio::spawn(server);
     tokio::spawn(tidy(parts.edge.clone()));
+    info!(listen = ?addrs, workers = config.workers, "serving");
     greet(&addrs, config.public_url.as_deref())?;
     let polite = signals.first().await;
     tokio::select! {
@@ -61,6 +62,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     }
     handle.stop(false).await;
     serving.await.context("the server has crashed")??;
+    info!("stopped");
     Ok(())
 }
 
@@ -155,7 +157,7 @@ async fn tidy(edge: Edge) {
 async fn drain(parts: &Parts, limit: Duration, polite: bool) {
     let start = Instant::now();
     let end = start + limit;
-    info!(limit_s = limit.as_secs(), "draining");
+    info!(limit_s = limit.as_secs(), "draining, a second signal stops at once");
     if polite && nothing_left(parts, end.min(start + LAME_DUCK)).await {
         return;
     }

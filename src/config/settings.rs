@@ -112,7 +112,7 @@ pub struct Settings {
     /// A sender that sends no data for so long is cut: up to 1 h, 0 = never [default: 0].
     #[arg(long, value_name = "TIME", env = "HOODY_PIPE_IDLE_TIMEOUT", hide_env = true)]
     pub idle_timeout: Option<Limit>,
-    /// How long running transfers may go on after SIGTERM [default: 30].
+    /// How long clients may go on after SIGINT (Ctrl-C) or after SIGTERM [default: 30].
     #[arg(long, value_name = "TIME", env = "HOODY_PIPE_DRAIN_TIMEOUT", hide_env = true)]
     pub drain_timeout: Option<Seconds<0, DRAIN_SECONDS_MAX>>,
     /// Memory of one transfer, shared by its receivers: 16KiB to 8MiB [default: 256KiB].

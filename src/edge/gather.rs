@@ -56,4 +56,9 @@ impl Gather {
     pub(super) fn is_broken(&self) -> bool {
         self.lanes.iter().any(|offer| offer.lane.is_gone())
     }
+
+    /// Every client is there at this moment, as far as the kernel knows.
+    pub(super) fn is_alive(&self) -> bool {
+        self.lanes.iter().all(|offer| offer.lane.is_there())
+    }
 }

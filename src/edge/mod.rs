@@ -14,8 +14,10 @@ pub mod receiving;
 pub mod sending;
 mod start;
 pub mod wire;
+pub mod wish;
 
 pub use attach::{Edge, Settings};
 pub use offer::{Offer, Opener, Opening, Wants};
-pub use receiving::{ReceiveWish, Received, Receiving};
-pub use sending::{Body, SendEvent, SendWish, Sending};
+pub use receiving::Receiving;
+pub use sending::Sending;
+pub use wish::{Body, ReceiveWish, Received, SendEvent, SendWish};

@@ -9,38 +9,13 @@ use std::time::{Duration, Instant};
 use super::attached::Attached;
 use super::inbox::Post;
 use super::party::{Act, Input};
-use super::{Edge, Offer, Opener, Wants};
+use super::wish::{ReceiveWish, Received};
+use super::{Edge, Offer, Opener};
 use crate::flow::{self, LaneEnd, LaneHold};
-use crate::pipe::{Failure, PipePath, Reject, Role, Seat, TransferId};
+use crate::pipe::{Failure, Role, Seat, TransferId};
 
 /// How long the owner may take to say whether a sender is there, when a wait has passed.
 const LEFT_MAX: Duration = Duration::from_secs(1);
-
-/// What a receiver asks for.
-#[derive(Debug, Clone)]
-pub struct ReceiveWish {
-    /// The name.
-    pub path: PipePath,
-    /// The number of receivers it states, 1 to 256.
-    pub n: u16,
-    /// How long it waits, from now.
-    pub wait: Duration,
-    /// What the sender's side has to know.
-    pub wants: Wants,
-}
-
-/// How a receiver's request ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Received {
-    /// No place: answer and forget it.
-    Refused(Reject),
-    /// The wait ended before anything was written.
-    Failed(Failure),
-    /// The lane wrote a whole answer.
-    Whole,
-    /// The lane wrote something and was cut.
-    Cut,
-}
 
 /// One receiver. Dropping it leaves: its place is free, its lane is dropped from the fan-out.
 pub struct Receiving {

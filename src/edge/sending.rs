@@ -16,50 +16,12 @@ use super::inbox::Post;
 use super::offer::Offer;
 use super::party::{Act, Input};
 use super::start::{self, Transfer};
-use crate::flow::{self, Bell, Fanout, Source};
-use crate::pipe::{Answer, Call, Failure, Head, Notice, PipePath, Reject, Role, Sum, TransferId};
+use super::wish::{Body, SendEvent, SendWish};
+use crate::flow::{self, Bell, Fanout};
+use crate::pipe::{Answer, Call, Failure, Head, Notice, Role, Sum, TransferId};
 
 /// A waiting sender hears something at least this often (spec §9).
 const HEARTBEAT: Duration = Duration::from_secs(25);
-
-/// A sender's body: bytes, and the declaration that goes before them.
-pub trait Body: Source<Error = Failure> {
-    /// The declaration, as soon as it is known (multipart: after the part's head). Called after the
-    /// commit until it is ready once.
-    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Head, Failure>>;
-}
-
-/// What a sender asks for.
-#[derive(Debug, Clone)]
-pub struct SendWish {
-    /// The name.
-    pub path: PipePath,
-    /// The number of receivers, 1 to 256.
-    pub n: u16,
-    /// How long it waits, from now.
-    pub wait: Duration,
-    /// The stall limit of all its receivers, if it gave one.
-    pub stall: Option<Duration>,
-    /// Hash the bytes.
-    pub sha256: bool,
-    /// The transfer id it chose.
-    pub label: Option<String>,
-}
-
-/// What the front of a sender is told.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SendEvent {
-    /// It has its place. Comes once, before any notice.
-    Admitted,
-    /// It has none: answer and forget it.
-    Refused(Reject),
-    /// Say this to the client.
-    Notice(Notice),
-    /// Call [`Sending::confirm`] once the client's host has acknowledged all it was told.
-    Confirm,
-    /// Nothing more will come.
-    Over,
-}
 
 /// One sender. Dropping it leaves: a waiting one gives up its place, a running transfer is cut.
 pub struct Sending<B: Body> {
@@ -71,7 +33,7 @@ pub struct Sending<B: Body> {
     bell: Arc<Bell>,
     /// Receivers at the name while waiting, for the heartbeat.
     there: u16,
-    /// It came last, and its request has just arrived: that proves it alive for its first match.
+    /// It came last, and has had no match yet.
     fresh: bool,
     /// When the last notice was given while waiting.
     last: Instant,
@@ -182,10 +144,8 @@ impl<B: Body> Sending<B> {
         if let Stage::Gathering(gather) = &mut self.stage {
             offer.lane.hang(self.bell.clone());
             gather.add(offer);
-            if gather.is_full() && std::mem::take(&mut self.fresh) {
-                self.confirm();
-            } else if gather.is_full() {
-                self.events.push_back(SendEvent::Confirm);
+            if gather.is_full() {
+                self.events.push_back(SendEvent::Confirm { fresh: self.fresh });
             }
         }
     }
@@ -266,10 +226,15 @@ impl<B: Body> Sending<B> {
     /// Starts, all at once, if every lane is here and the sender has proved to be alive.
     fn try_commit(&mut self) {
         let Stage::Gathering(gather) = &mut self.stage else { return };
-        if !gather.is_full() || !gather.confirmed || gather.is_broken() {
+        if !gather.is_full() || !gather.confirmed {
             return;
         }
-        let (id, roll) = (gather.transfer, std::mem::take(&mut gather.roll));
+        self.fresh = false;
+        let id = gather.transfer;
+        if !gather.is_alive() {
+            return self.feed(Input::Undone(id));
+        }
+        let roll = std::mem::take(&mut gather.roll);
         let lanes = std::mem::take(&mut gather.lanes);
         let transfer = Transfer { id, n: self.wish.n, began: Instant::now() };
         self.stage = Stage::Opening(Box::new(transfer), lanes);

@@ -7,7 +7,7 @@
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::ops::Range;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,6 +15,7 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use rustix::event::{PollFd, PollFlags, Timespec};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 
@@ -123,9 +124,20 @@ impl Lane {
         }
     }
 
-    /// Is the client known to be gone?
+    /// Has the receiver's half said that the client is gone?
     pub fn is_gone(&self) -> bool {
         self.shared.gone.load(Ordering::Acquire)
+    }
+
+    /// Asks the kernel whether the client is still there: it knows before the watch on the
+    /// receiver's thread does.
+    pub fn is_there(&self) -> bool {
+        let fd = match &self.way {
+            Way::Closed(Some(fd)) => fd.as_fd(),
+            Way::Closed(None) => return false,
+            Way::Open(stream) => stream.as_fd(),
+        };
+        !self.is_gone() && !is_hung_up(fd)
     }
 
     /// Starts the lane on this thread: `preface` goes out before the stream. From here on a drop is
@@ -270,6 +282,14 @@ impl Shared {
             bell.ring();
         }
     }
+}
+
+/// Has the peer of this socket closed, half-closed or reset it?
+pub fn is_hung_up(socket: BorrowedFd<'_>) -> bool {
+    let mut poll = [PollFd::from_borrowed_fd(socket, PollFlags::RDHUP)];
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    // Errors and hang-ups are always reported; a failure to ask is found by the next write.
+    rustix::event::poll(&mut poll, Some(&now)).is_ok_and(|ready| ready > 0)
 }
 
 impl Piece {

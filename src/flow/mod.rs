@@ -12,5 +12,5 @@ pub mod source;
 
 pub use bell::Bell;
 pub use fanout::{Event, Fanout};
-pub use lane::{Framing, Lane, LaneEnd, LaneHold, lane};
+pub use lane::{Framing, Lane, LaneEnd, LaneHold, is_hung_up, lane};
 pub use source::{Fill, Source};

@@ -1,5 +1,5 @@
 //! The head of a receiver's answer (spec §10). Knows neither the socket nor how the body is framed:
-//! the front adds Content-Length or Transfer-Encoding, Connection and Date.
+//! the front adds Content-Length or Transfer-Encoding, and Connection.
 
 use ::http::header::{
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, CACHE_CONTROL, CONTENT_DISPOSITION,

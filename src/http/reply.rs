@@ -232,7 +232,7 @@ fn answer(refusal: &Refusal) -> Answer {
         }
         R::NotAPath(word) => say(S::NOT_FOUND, "not_a_path", not_a_path(word)),
         R::Reserved(path) => bad("reserved", reserved(path)),
-        R::NoPage => say(S::NOT_FOUND, "no_page", "This page does not exist."),
+        R::NoPage => say(S::NOT_FOUND, "no_page", "This page does not exist. Try /help."),
         R::Method(method, _) => say(S::METHOD_NOT_ALLOWED, "method", not_allowed_on_name(method)),
         R::PageMethod(method) => {
             say(S::METHOD_NOT_ALLOWED, "method", format!("Method {method} is not allowed."))
@@ -261,7 +261,9 @@ fn answer(refusal: &Refusal) -> Answer {
         R::BadReason => bad("bad_reason", BAD_REASON),
         R::NoDescriptors => say(S::SERVICE_UNAVAILABLE, "no_fds", NO_DESCRIPTORS),
         R::AddressCap => say(S::TOO_MANY_REQUESTS, "address_cap", ADDRESS_CAP),
-        R::NoPipe(name) => say(S::NOT_FOUND, "no_pipe", format!("No pipe at '/{}'.", name.as_str())),
+        R::NoPipe(name) => {
+            say(S::NOT_FOUND, "no_pipe", format!("No pipe at '/{}'.", name.as_str()))
+        }
         R::Rejected(reject, name) => rejected(reject, name.as_str()),
         R::Failed(failure) => failed(failure),
     }
@@ -407,7 +409,7 @@ mod tests {
 414 path_too_long [ERROR] Path too long (max 1024 characters).
 404 not_a_path [ERROR] '/health' is not a valid path. Use '/api/v1/pipe/health'.
 400 reserved [ERROR] '/help' is a reserved path. Use a custom path like '/myfile' or '/transfer123'.
-404 no_page [ERROR] This page does not exist.
+404 no_page [ERROR] This page does not exist. Try /help.
 405 method [ERROR] Method PATCH is not allowed. Use GET, POST, PUT, or DELETE.
 405 method [ERROR] Method DELETE is not allowed.
 501 not_enabled [ERROR] WebSocket relay is not enabled on this server.

@@ -40,6 +40,8 @@ struct Declared {
     length: u64,
     got: u64,
     held: Option<u8>,
+    /// Told once what came before it is out.
+    failed: Option<Failure>,
 }
 
 struct Multipart {
@@ -54,7 +56,7 @@ struct Multipart {
 impl<S> Upload<S> {
     /// Bytes as they are; a `length` given holds them to it.
     pub fn plain(source: S, head: Head, length: Option<u64>) -> Self {
-        let declared = length.map(|length| Declared { length, got: 0, held: None });
+        let declared = length.map(|length| Declared { length, got: 0, held: None, failed: None });
         Self { source, head: Some(head), form: declared.map_or(Form::Plain, Form::Declared) }
     }
 
@@ -99,15 +101,22 @@ impl Declared {
         cx: &mut Context<'_>,
         into: &mut [u8],
     ) -> Poll<Result<Fill, Failure>> {
+        if let Some(failure) = self.failed.take() {
+            return Poll::Ready(Err(failure));
+        }
         loop {
+            let before = self.got;
             let Fill { mut bytes, end } = ready!(source.poll_fill(cx, into))?;
             self.got += bytes as u64;
-            if self.got > self.length {
-                return Poll::Ready(Err(Failure::TooLong { declared: self.length }));
-            }
-            if end && self.got < self.length {
-                let (got, declared) = (self.got, self.length);
-                return Poll::Ready(Err(Failure::TooShort { got, declared }));
+            if let Some(failure) = self.verdict(end) {
+                // What may go out still does; the last declared byte never does.
+                let most = (self.length - u64::from(self.length > 0)).saturating_sub(before);
+                bytes = bytes.min(usize::try_from(most).unwrap_or(usize::MAX));
+                if bytes == 0 {
+                    return Poll::Ready(Err(failure));
+                }
+                self.failed = Some(failure);
+                return Poll::Ready(Ok(Fill { bytes, end: false }));
             }
             if let (true, Some(last)) = (end, self.held.take()) {
                 into[0] = last;
@@ -120,6 +129,15 @@ impl Declared {
             if end || bytes > 0 {
                 return Poll::Ready(Ok(Fill { bytes, end }));
             }
+        }
+    }
+
+    fn verdict(&self, end: bool) -> Option<Failure> {
+        let (got, declared) = (self.got, self.length);
+        match (got > declared, end && got < declared) {
+            (true, _) => Some(Failure::TooLong { declared }),
+            (_, true) => Some(Failure::TooShort { got, declared }),
+            _ => None,
         }
     }
 }
@@ -176,5 +194,112 @@ impl Multipart {
             fed = self.parser.finish(&mut take);
         }
         Poll::Ready(fed.map(|()| head).map_err(Failure::Multipart))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use super::*;
+
+    /// Gives these pieces, one a call; the end after them is clean or a loss.
+    struct Script {
+        pieces: VecDeque<&'static [u8]>,
+        clean: bool,
+    }
+
+    impl Source for Script {
+        type Error = Failure;
+
+        fn poll_fill(
+            &mut self,
+            _: &mut Context<'_>,
+            into: &mut [u8],
+        ) -> Poll<Result<Fill, Failure>> {
+            let Some(piece) = self.pieces.pop_front() else {
+                let end = Fill { bytes: 0, end: true };
+                return Poll::Ready(if self.clean { Ok(end) } else { Err(Failure::SenderLost) });
+            };
+            into[..piece.len()].copy_from_slice(piece);
+            let end = self.clean && self.pieces.is_empty() && piece.ends_with(b"!");
+            Poll::Ready(Ok(Fill { bytes: piece.len(), end }))
+        }
+    }
+
+    /// Everything that comes out of an upload: its bytes in the pieces they come in, and its end.
+    fn run(mut upload: Upload<Script>) -> (Vec<Vec<u8>>, Result<(), Failure>) {
+        let (mut cx, mut out) = (Context::from_waker(std::task::Waker::noop()), Vec::new());
+        loop {
+            let mut window = [0; 64];
+            let Poll::Ready(fill) = upload.poll_fill(&mut cx, &mut window) else {
+                unreachable!("a script never waits")
+            };
+            match fill {
+                Ok(Fill { bytes, end }) => {
+                    out.push(window[..bytes].to_vec());
+                    if end {
+                        return (out, Ok(()));
+                    }
+                }
+                Err(failure) => return (out, Err(failure)),
+            }
+        }
+    }
+
+    fn declared(
+        length: u64,
+        pieces: &[&'static [u8]],
+        clean: bool,
+    ) -> (String, Result<(), Failure>) {
+        let source = Script { pieces: pieces.iter().copied().collect(), clean };
+        let (out, end) = run(Upload::plain(source, Head::default(), Some(length)));
+        let out = out.iter().map(|piece| String::from_utf8_lossy(piece).into_owned());
+        (out.collect::<Vec<_>>().join("|"), end)
+    }
+
+    #[test]
+    fn the_last_declared_byte_waits_for_the_clean_end() {
+        let ok = |text: &str| (text.to_owned(), Ok(()));
+        assert_eq!(declared(3, &[b"abc"], true), ok("ab|c"));
+        assert_eq!(declared(3, &[b"ab", b"c"], true), ok("ab|c"));
+        assert_eq!(declared(3, &[b"ab!"], true), ok("ab!"), "the end comes with the last bytes");
+        assert_eq!(declared(0, &[], true), ok(""));
+    }
+
+    #[test]
+    fn a_body_unlike_its_length_fails_after_what_may_go_out() {
+        let lost = |text: &str, why| (text.to_owned(), Err(why));
+        let short = |got| Failure::TooShort { got, declared: 5 };
+        assert_eq!(declared(5, &[b"ab", b"c!"], true), lost("ab|c!", short(4)));
+        assert_eq!(declared(5, &[b"abc"], true), lost("abc", short(3)));
+        let long = Failure::TooLong { declared: 3 };
+        assert_eq!(declared(3, &[b"abcd"], true), lost("ab", long.clone()));
+        assert_eq!(declared(3, &[b"abc", b"d"], true), lost("ab", long.clone()));
+        assert_eq!(declared(3, &[b"abcdefgh!"], true), lost("ab", long));
+        assert_eq!(declared(0, &[b"a"], true), lost("", Failure::TooLong { declared: 0 }));
+        assert_eq!(declared(3, &[b"abc"], false), lost("ab", Failure::SenderLost));
+    }
+
+    #[test]
+    fn a_multipart_part_comes_out_whole() {
+        let pieces: [&'static [u8]; 3] = [
+            b"--b\r\nContent-Disposition: form-data; name=f; filename=a\r\n",
+            b"\r\nhel",
+            b"lo\r\n--b--\r\n",
+        ];
+        let source = || Script { pieces: pieces.into_iter().collect(), clean: true };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        let _clock = runtime.as_ref().expect("a runtime can be made").enter();
+        let mut upload = Upload::multipart(source(), Head::default(), "b");
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        assert!(matches!(upload.poll_head(&mut cx), Poll::Ready(Ok(_))));
+        let (out, end) = run(upload);
+        assert_eq!((out.concat(), end), (b"hello".to_vec(), Ok(())));
+        let cut = Script { pieces: pieces[..2].iter().copied().collect(), clean: true };
+        let mut upload = Upload::multipart(cut, Head::default(), "b");
+        assert!(matches!(upload.poll_head(&mut cx), Poll::Ready(Ok(_))));
+        let fault = Failure::Multipart(MultipartFault::NoUsablePart);
+        assert_eq!(run(upload).1, Err(fault));
     }
 }

@@ -1,6 +1,7 @@
 //! A sender over HTTP/1.x: admission before anything is answered, then status lines while its body
 //! flows, then an end that curl's exit code shows.
 
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 use ::http::header::{
@@ -14,6 +15,7 @@ use super::body::SocketBody;
 use super::status::StatusStream;
 use super::{After, Exchange, answer};
 use crate::edge::{SendEvent, SendWish, Sending};
+use crate::flow::is_hung_up;
 use crate::front::{gate, presence, socket};
 use crate::http::admission::SendRequest;
 use crate::http::upload::Upload;
@@ -113,8 +115,12 @@ impl<'a> Talk<'a> {
             tokio::select! {
                 biased;
                 event = sending.next() => {
-                    if matches!(event, SendEvent::Over) {
-                        return;
+                    match event {
+                        SendEvent::Over => return,
+                        SendEvent::Confirm { .. } if is_hung_up(io.as_fd()) => return,
+                        SendEvent::Confirm { fresh: true } => sending.confirm(),
+                        SendEvent::Confirm { fresh: false } => self.confirming = true,
+                        _ => {}
                     }
                     streaming |= matches!(event, SendEvent::Notice(Notice::Streaming { .. }));
                     self.hear(event).await;
@@ -146,9 +152,9 @@ impl<'a> Talk<'a> {
         match event {
             SendEvent::Admitted => self.admitted().await,
             SendEvent::Refused(why) => self.end = Some(End::Refused(why)),
-            SendEvent::Confirm => self.confirming = true,
+            // `run` has looked at these.
+            SendEvent::Confirm { .. } | SendEvent::Over => {}
             SendEvent::Notice(notice) => self.tell(notice),
-            SendEvent::Over => {}
         }
     }
 

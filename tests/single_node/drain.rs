@@ -1,0 +1,135 @@
+//! Spec §22, the row "drain", on a single node; row 19 of §28.
+
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use crate::common::{End, PATIENCE, Raw, SOON, Server, eventually, timed, unique};
+use crate::reading::{expect_complete, expect_error, expect_failure};
+
+const STOPPING: &str = "[ERROR] Server shutting down.";
+
+#[test]
+fn an_idle_server_exits_at_once() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let mut server = Server::start(&[]);
+        server.signal(signal);
+        let (code, time) = timed(|| server.exit_code(PATIENCE));
+        assert_eq!(code, Some(0));
+        assert!(time < SOON, "{signal:?}: {time:?}");
+    }
+}
+
+#[test]
+fn new_requests_are_accepted_for_five_seconds_and_refused_afterwards() {
+    let mut server = Server::start(&["--drain-timeout", "30"]);
+    let (mut running, mut receivers) = server.streaming(&unique(), 1);
+    server.signal(Signal::TERM);
+    // Within the five seconds everything works as before.
+    server.assert_usable(&unique());
+    let name = unique();
+    let late = server.waiting_sender(&name, 1);
+    let mut refused = None;
+    let (_, time) = timed(|| {
+        eventually("new requests are refused", Duration::from_secs(12), || {
+            let mut probe = server.get(&format!("{}?n=7", unique()));
+            std::thread::sleep(Duration::from_millis(50));
+            let answered = probe.is_answered();
+            refused = answered.then_some(probe);
+            answered
+        });
+    });
+    assert!(time > Duration::from_secs(3), "not after {time:?}");
+    expect_error(&mut refused.unwrap(), 503, "draining", STOPPING);
+    expect_error(&mut server.put(&unique()), 503, "draining", STOPPING);
+    // What came in time goes on, also a pair that is still to be completed by nobody.
+    running.chunk(b"still running");
+    assert_eq!(receivers[0].body(13), b"still running");
+    running.finish();
+    expect_complete(&mut running);
+    assert!(server.is_running());
+    drop(late);
+    assert_eq!(server.exit_code(Duration::from_secs(5)), Some(0), "nothing is left");
+}
+
+#[test]
+fn an_interrupt_refuses_at_once() {
+    let mut server = Server::start(&[]);
+    let (mut running, mut receivers) = server.streaming(&unique(), 1);
+    server.signal(Signal::INT);
+    eventually("new requests are refused", SOON, || {
+        let mut probe = server.put(&unique());
+        probe.head().status == 503
+    });
+    running.chunk(b"x");
+    running.finish();
+    assert_eq!(receivers[0].rest(), (b"x".to_vec(), End::Clean));
+    expect_complete(&mut running);
+    assert_eq!(server.exit_code(Duration::from_secs(5)), Some(0));
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let mut server = Server::start(&[]);
+    let (mut running, _receivers) = server.streaming(&unique(), 1);
+    server.signal(Signal::TERM);
+    running.chunk(b"still fine");
+    server.assert_usable(&unique());
+    server.signal(Signal::TERM);
+    let (_, time) = timed(|| server.exit_code(PATIENCE));
+    assert!(time < SOON, "{time:?}");
+}
+
+#[test]
+fn what_is_left_at_the_timeout_is_told_and_cut() {
+    let mut server = Server::start(&["--drain-timeout", "7"]);
+    let (mut running, mut receivers) = server.streaming(&unique(), 2);
+    running.chunk(b"abc");
+    let mut waiting = server.waiting_sender(&unique(), 1);
+    let mut quiet = server.put_with(&format!("{}?quiet", unique()), &["Expect: 100-continue"]);
+    quiet.head().expect(100);
+    let mut receiver = server.waiting_receivers(&unique(), 1).remove(0);
+    server.signal(Signal::TERM);
+    let (_, time) = timed(|| expect_failure(&mut running, STOPPING));
+    assert!(time > Duration::from_secs(6), "nothing is cut before the timeout: {time:?}");
+    expect_failure(&mut waiting, STOPPING);
+    for streaming in &mut receivers {
+        assert_eq!(streaming.rest(), (b"abc".to_vec(), End::Short));
+    }
+    expect_error(&mut receiver, 503, "draining", STOPPING);
+    let head = quiet.head();
+    head.expect(503).expect_field("retry-after", "1");
+    assert_eq!(quiet.lines().0, [STOPPING]);
+    // The clients close, as curl does after a cut.
+    drop((running, waiting, receivers, receiver, quiet));
+    assert_eq!(server.exit_code(Duration::from_secs(5)), Some(0));
+}
+
+/// Row 19 of §28: a hundred of each.
+#[test]
+fn a_hundred_running_and_a_hundred_waiting() {
+    let mut server = Server::start(&["--drain-timeout", "8"]);
+    let mut running: Vec<(Raw, Vec<Raw>)> = Vec::new();
+    for _ in 0..100 {
+        running.push(server.streaming(&unique(), 1));
+    }
+    let waiting: Vec<Raw> = (0..100).map(|_| server.get(&unique())).collect();
+    server.assert_usable(&unique());
+    server.signal(Signal::TERM);
+    // Half of them finish in time, half are still there at the end.
+    for (sender, receivers) in running.drain(..50) {
+        let (mut sender, mut receivers) = (sender, receivers);
+        sender.chunk(b"done");
+        sender.finish();
+        assert_eq!(receivers[0].rest(), (b"done".to_vec(), End::Clean));
+        expect_complete(&mut sender);
+    }
+    for (mut sender, mut receivers) in running {
+        expect_failure(&mut sender, STOPPING);
+        assert_eq!(receivers[0].rest().1, End::Short);
+    }
+    for mut receiver in waiting {
+        expect_error(&mut receiver, 503, "draining", STOPPING);
+    }
+    assert_eq!(server.exit_code(Duration::from_secs(6)), Some(0));
+}
