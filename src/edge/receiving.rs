@@ -71,7 +71,8 @@ impl Receiving {
                     }
                 }
             }
-            Post::Shutdown if self.has_started() => self.done = Some(Received::Cut),
+            // Whoever writes to its lane ends the transfer, and tells its sender why.
+            Post::Shutdown if self.has_started() => {}
             Post::Shutdown => self.done = Some(Received::Failed(Failure::ShuttingDown)),
             Post::Lane(_) => debug_assert!(false, "lanes are offered to senders"),
         }

@@ -36,7 +36,7 @@ pub fn encode(version: Version, reply: &Reply, close: bool, head_only: bool) -> 
     if reply.status != StatusCode::NO_CONTENT {
         field(&mut out, &CONTENT_LENGTH, &HeaderValue::from(reply.body.len()));
     }
-    end_head(&mut out, version, close);
+    end_head(&mut out, close);
     if !head_only {
         out.extend_from_slice(&reply.body);
     }
@@ -71,8 +71,8 @@ pub fn field(out: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue) {
 }
 
 /// Says whether the connection stays, and ends the head.
-pub fn end_head(out: &mut Vec<u8>, version: Version, close: bool) {
-    if close && version != Version::HTTP_10 {
+pub fn end_head(out: &mut Vec<u8>, close: bool) {
+    if close {
         out.extend_from_slice(b"Connection: close\r\n");
     }
     out.extend_from_slice(b"\r\n");
@@ -99,7 +99,7 @@ mod tests {
                     Content-Length: 3\r\nConnection: close\r\n\r\n";
         assert_eq!(encode(Version::HTTP_11, &reply, true, true), text.as_bytes());
         let text = "HTTP/1.0 405 Method Not Allowed\r\nX-Pipe-Error: method\r\n\
-                    Content-Length: 3\r\n\r\nno\n";
+                    Content-Length: 3\r\nConnection: close\r\n\r\nno\n";
         assert_eq!(encode(Version::HTTP_10, &reply, true, false), text.as_bytes());
     }
 }

@@ -93,7 +93,7 @@ impl Answer {
                 let mut headers = receive::opening(head, &self.asked, &self.path, id);
                 let framing = self.frame(&mut headers, head.length);
                 let mut bytes = answer::head(self.version, StatusCode::OK, &headers);
-                answer::end_head(&mut bytes, self.version, self.close);
+                answer::end_head(&mut bytes, self.close);
                 (bytes.into(), framing)
             }
         }

@@ -255,7 +255,7 @@ impl Exchange<'_> {
         let headers = FIELDS.map(|(name, value)| (name, HeaderValue::from_static(value)));
         let headers = HeaderMap::from_iter(headers);
         let mut out = answer::head(self.version, StatusCode::OK, &headers);
-        answer::end_head(&mut out, self.version, !self.keep_alive);
+        answer::end_head(&mut out, !self.keep_alive);
         out
     }
 }
