@@ -69,3 +69,88 @@ impl Inbox {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
+    use super::*;
+    use crate::pipe::{Notice, PartyId, Seat};
+
+    const ME: PartyId = PartyId { origin: 0, boot: 0, seq: 1 };
+
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    fn parked(k: u16) -> Post {
+        Post::Answer(Answer::Parked { seat: Seat { party: ME, attempt: 1 }, k })
+    }
+
+    fn notice() -> Post {
+        Post::Answer(Answer::Tell { party: ME, notice: Notice::Connected })
+    }
+
+    fn take(inbox: &Inbox) -> Option<Post> {
+        match inbox.poll_take(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(post) => Some(post),
+            Poll::Pending => None,
+        }
+    }
+
+    #[test]
+    fn posts_come_in_order_and_the_reader_is_woken() {
+        let (inbox, woken) = (Inbox::default(), Arc::new(Woken::default()));
+        let waker = Waker::from(woken.clone());
+        assert!(inbox.poll_take(&mut Context::from_waker(&waker)).is_pending());
+        inbox.put(parked(1));
+        inbox.put(Post::Shutdown);
+        assert_eq!(woken.0.load(Ordering::SeqCst), 1, "a reader that is awake is left alone");
+        assert!(matches!(take(&inbox), Some(Post::Answer(Answer::Parked { k: 1, .. }))));
+        assert!(matches!(take(&inbox), Some(Post::Shutdown)));
+        assert!(take(&inbox).is_none());
+    }
+
+    #[test]
+    fn only_notices_are_dropped_when_there_are_too_many() {
+        let inbox = Inbox::default();
+        for _ in 0..NOTICES_MAX + 10 {
+            inbox.put(notice());
+        }
+        inbox.put(parked(7));
+        let mut notices = 0;
+        while let Some(Post::Answer(Answer::Tell { .. })) = take(&inbox) {
+            notices += 1;
+        }
+        assert_eq!(notices, NOTICES_MAX);
+        inbox.put(notice());
+        assert!(take(&inbox).is_some(), "there is room again");
+
+        for _ in 0..NOTICES_MAX {
+            inbox.put(notice());
+        }
+        inbox.put(Post::Shutdown);
+        let mut last = None;
+        while let Some(post) = take(&inbox) {
+            last = Some(post);
+        }
+        assert!(matches!(last, Some(Post::Shutdown)), "the rest is never dropped");
+    }
+
+    #[test]
+    fn an_empty_inbox_holds_no_memory() {
+        let inbox = Inbox::default();
+        for _ in 0..100 {
+            inbox.put(notice());
+        }
+        while take(&inbox).is_some() {}
+        assert_eq!(inbox.lock().queue.capacity(), 0);
+    }
+}

@@ -14,7 +14,7 @@ pub enum Act {
     Attach {
         /// Under which attempt.
         seat: Seat,
-        /// Matches of this party that were undone in a row; the shell backs off accordingly.
+        /// Matches that were undone and owners that were lost; the shell backs off accordingly.
         undone: u32,
     },
     /// Give the place up.
@@ -128,12 +128,21 @@ impl Party {
     fn owner_says(&mut self, answer: Answer) -> Vec<Act> {
         match answer {
             Answer::Parked { seat, k } if self.is_placed(seat) => self.parked(k),
+            // A sender that was admitted has its 200: it can fail, but not be refused any more.
+            Answer::Reject { seat, .. }
+                if self.is_placed(seat) && self.admitted && self.role == Role::Sender =>
+            {
+                self.over(Failure::Unavailable)
+            }
             Answer::Reject { seat, why } if self.is_placed(seat) => {
                 self.state = State::Over;
                 vec![Act::Refused(why)]
             }
             Answer::Fail { seat, why } if self.is_placed(seat) => self.over(why),
-            Answer::Lost { seat } if self.is_placed(seat) => self.attach(),
+            Answer::Lost { seat } if self.is_placed(seat) => {
+                self.undone += 1;
+                self.attach()
+            }
             Answer::Begin { transfer, sender, receivers, .. } => {
                 self.begin(transfer, sender, receivers)
             }
@@ -229,3 +238,6 @@ impl Party {
         vec![Act::Failed(why)]
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -298,18 +298,18 @@ impl<B: Body> Sending<B> {
         self.retire();
     }
 
-    /// Ends the wait or the transfer. The name is free before the client hears of it; lanes that
-    /// have started are cut, the others carry an error reply.
+    /// Ends the wait or the transfer. The name is free before the client hears of it. A match that
+    /// has not started is undone: its receivers attach again, and their owner knows whether they may
+    /// wait on. After the commit lanes that have started are cut, the others carry an error reply.
     fn fail(&mut self, why: Failure) {
-        if let Some(transfer) = self.transfer() {
-            self.attached.call(Call::Ended { transfer });
+        if let Stage::Opening(transfer, _) | Stage::Streaming(transfer, _) = &self.stage {
+            self.attached.call(Call::Ended { transfer: transfer.id });
         }
         self.attached.step(Input::Gone);
         match std::mem::replace(&mut self.stage, Stage::Over) {
-            Stage::Gathering(gather) => start::turn_away(gather.lanes, &why),
             Stage::Opening(_, lanes) => start::turn_away(lanes, &why),
             Stage::Streaming(_, fanout) => self.body = Some(fanout.into_source()),
-            Stage::Waiting => {}
+            Stage::Waiting | Stage::Gathering(_) => {}
             Stage::Over => return,
         }
         self.say(match why {

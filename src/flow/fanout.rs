@@ -281,3 +281,6 @@ impl<S: Source> Fanout<S> {
         self.idle.limit.filter(|_| waits).map(|limit| self.idle.since + limit)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -217,6 +217,11 @@ impl Lane {
         }
     }
 
+    /// Has any byte gone out?
+    fn has_spoken(&self) -> bool {
+        self.preface.is_empty() || self.piece.as_ref().is_some_and(|piece| piece.sent > 0)
+    }
+
     fn cut_piece(&self, len: usize, end: bool) -> Piece {
         let data = self.at..len;
         let mut piece =
@@ -253,6 +258,10 @@ impl Drop for Lane {
     fn drop(&mut self) {
         let Some(end) = self.end.take() else { return };
         let started = self.shared.started.load(Ordering::Acquire);
+        if let (Way::Open(stream), false) = (&self.way, self.has_spoken()) {
+            // A cut answer is clearer than none. Best effort: a full socket takes nothing.
+            let _ = rustix::io::write(stream, &self.preface);
+        }
         let _ = end.send(if started { LaneEnd::Cut } else { LaneEnd::Undone });
     }
 }
@@ -322,5 +331,102 @@ impl Piece {
             0 => Err(io::ErrorKind::WriteZero.into()),
             taken => Ok(taken),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::future::poll_fn;
+    use std::os::unix::net::UnixStream;
+
+    use tokio::io::AsyncReadExt;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// A lane to a descriptor that is never written to.
+    fn idle_lane() -> (Lane, LaneHold) {
+        lane(UnixStream::pair().unwrap().0.into())
+    }
+
+    fn run<T>(test: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test)
+    }
+
+    async fn end_of(hold: &mut LaneHold) -> LaneEnd {
+        poll_fn(|cx| hold.poll_ended(cx)).await
+    }
+
+    async fn tcp_lane() -> (Lane, LaneHold, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (server, _) = listener.accept().await.unwrap();
+        let (lane, hold) = lane(server.into_std().unwrap().into());
+        (lane, hold, client)
+    }
+
+    #[test]
+    fn a_lane_that_never_starts_is_undone() {
+        let (lane, mut hold) = idle_lane();
+        assert!(!hold.started());
+        drop(lane);
+        assert_eq!(run(end_of(&mut hold)), LaneEnd::Undone);
+    }
+
+    #[test]
+    fn a_lane_that_starts_and_does_not_finish_is_cut() {
+        run(async {
+            let (mut lane, mut hold, mut client) = tcp_lane().await;
+            lane.start(Bytes::from_static(b"a head"), Framing::Chunked, None).unwrap();
+            assert!(hold.started());
+            drop(lane);
+            assert_eq!(end_of(&mut hold).await, LaneEnd::Cut);
+            let mut got = String::new();
+            client.read_to_string(&mut got).await.unwrap();
+            assert_eq!(got, "a head", "a cut answer is clearer than none");
+        });
+    }
+
+    #[test]
+    fn a_reply_is_carried_whole_and_unframed() {
+        run(async {
+            let (mut lane, mut hold, mut client) = tcp_lane().await;
+            lane.start(Bytes::from_static(b"410 and why"), Framing::Plain, None).unwrap();
+            lane.carry_reply().await;
+            assert_eq!(end_of(&mut hold).await, LaneEnd::Whole);
+            let mut got = String::new();
+            client.read_to_string(&mut got).await.unwrap();
+            assert_eq!(got, "410 and why");
+        });
+    }
+
+    #[test]
+    fn who_leaves_is_heard_whether_the_bell_was_there_before_or_not() {
+        for early in [true, false] {
+            let (lane, hold) = idle_lane();
+            let bell = Arc::new(Bell::default());
+            if early {
+                lane.hang(bell.clone());
+            }
+            assert!(!lane.is_gone());
+            drop(hold);
+            assert!(lane.is_gone());
+            if !early {
+                lane.hang(bell.clone());
+            }
+            run(poll_fn(|cx| bell.poll_heard(cx)));
+        }
+    }
+
+    #[test]
+    fn a_lane_starts_once() {
+        run(async {
+            let (mut lane, _hold, _client) = tcp_lane().await;
+            lane.way = Way::Closed(None);
+            let error = lane.start(Bytes::new(), Framing::Plain, None).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::NotConnected);
+        });
     }
 }

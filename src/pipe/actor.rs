@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use actix::{Actor, ActorContext, Context, Handler, Message};
 
-use super::registry::Shared;
-use super::rendezvous::{Rendezvous, Room};
+use super::registry::{Shared, turned_away};
+use super::rendezvous::{Output, Rendezvous, Room};
 use super::{Call, PipePath, ReplyTo};
 
 /// Room in the mailbox. Never reached: arrivals are turned away at a far smaller backlog, and each
@@ -27,14 +27,35 @@ pub(super) struct Pipe {
     share: (usize, usize),
 }
 
-/// One call, and where its answer goes.
+/// One call on its way, and where its answer goes. One that is dropped unheard, because the actor
+/// has died with it in its mailbox, is answered as if nobody were there.
 pub(super) struct Deliver {
-    pub(super) from: ReplyTo,
-    pub(super) call: Call,
+    from: ReplyTo,
+    call: Option<Call>,
+    shared: Arc<Shared>,
+}
+
+impl Deliver {
+    pub(super) fn new(from: ReplyTo, call: Call, shared: Arc<Shared>) -> Self {
+        Self { from, call: Some(call), shared }
+    }
+
+    /// The call, which has been heard now.
+    pub(super) fn take(&mut self) -> Option<Call> {
+        self.call.take()
+    }
 }
 
 impl Message for Deliver {
     type Result = ();
+}
+
+impl Drop for Deliver {
+    fn drop(&mut self) {
+        if let Some(answer) = self.take().and_then(|call| turned_away(call, false)) {
+            self.shared.emit(Output { to: self.from, answer });
+        }
+    }
 }
 
 impl Pipe {
@@ -51,18 +72,28 @@ impl Pipe {
     }
 
     fn step(&mut self, from: ReplyTo, call: Call) {
-        let wait = self.share.0 == 1 || self.shared.may_wait();
-        let start = self.shared.may_start();
-        self.share = (self.share.0.max(usize::from(wait)), self.share.1 + usize::from(start));
-        let label = match &call {
-            Call::Attach(a) => a.label.as_deref().is_none_or(|l| self.shared.label_is_free(l)),
-            _ => true,
+        let shared = self.shared.clone();
+        let wanted = match &call {
+            Call::Attach(a) => a.label.clone(),
+            _ => None,
         };
-        let mint = self.shared.mint;
-        let mut room = Room { wait, start, label, mint: &mut || mint() };
-        let outputs = self.machine.step(self.shared.now(), from, call, &mut room);
-        // What was set aside before the step and not used is given back.
+        let mut taken = None;
+        // What the machine takes is held at once, so that even a panic in the step gives it back.
+        let (waiting, active) = (&mut self.share.0, &mut self.share.1);
+        let mut room = Room {
+            wait: &mut || take(shared.may_wait(), waiting),
+            start: &mut || take(shared.may_start(), active),
+            label: &mut || {
+                taken = wanted.clone().filter(|label| shared.take_label(label));
+                taken.is_some() || wanted.is_none()
+            },
+            mint: &mut || (shared.mint)(),
+        };
+        let outputs = self.machine.step(shared.now(), from, call, &mut room);
         self.settle((usize::from(self.machine.is_waiting()), self.machine.active()));
+        if let Some(label) = taken.filter(|l| !self.machine.labels().any(|held| held == l)) {
+            shared.forget_label(&label);
+        }
         self.settle_labels();
         for output in outputs {
             self.shared.emit(output);
@@ -91,6 +122,12 @@ impl Pipe {
     }
 }
 
+/// Notes that one more was taken, if it was.
+fn take(taken: bool, held: &mut usize) -> bool {
+    *held += usize::from(taken);
+    taken
+}
+
 impl Actor for Pipe {
     type Context = Context<Self>;
 }
@@ -98,8 +135,10 @@ impl Actor for Pipe {
 impl Handler<Deliver> for Pipe {
     type Result = ();
 
-    fn handle(&mut self, call: Deliver, ctx: &mut Context<Self>) {
-        self.step(call.from, call.call);
+    fn handle(&mut self, mut deliver: Deliver, ctx: &mut Context<Self>) {
+        if let Some(call) = deliver.take() {
+            self.step(deliver.from, call);
+        }
         let handled = self.handled.fetch_add(1, Ordering::AcqRel) + 1;
         if self.machine.is_idle() && self.shared.retire(&self.path, handled) {
             ctx.stop();
@@ -112,6 +151,8 @@ impl Handler<Deliver> for Pipe {
 impl Drop for Pipe {
     fn drop(&mut self) {
         self.settle((0, 0));
+        // A sender that comes back takes its id up again.
+        self.labels.iter().for_each(|label| self.shared.end_label(label));
         if std::thread::panicking() {
             self.shared.count_panic();
         }

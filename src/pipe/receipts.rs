@@ -23,15 +23,28 @@ impl Receipts {
         Self { held: HashMap::new(), ended: VecDeque::new(), max }
     }
 
-    /// Is nobody holding this id?
-    pub(super) fn is_free(&mut self, now: Instant, id: &str) -> bool {
+    /// Takes this id if nobody holds it.
+    pub(super) fn take(&mut self, now: Instant, id: &str) -> bool {
         self.expire(now);
-        !self.held.contains_key(id)
+        let free = !self.held.contains_key(id);
+        if free {
+            self.held.insert(id.to_owned(), None);
+        }
+        free
     }
 
-    /// The transfer of this id waits or runs.
+    /// An id that was taken by a sender who was then refused.
+    pub(super) fn forget(&mut self, id: &str) {
+        if self.held.get(id) == Some(&None) {
+            self.held.remove(id);
+        }
+    }
+
+    /// The transfer of this id waits or runs; again, if its name was lost to a defect.
     pub(super) fn hold(&mut self, id: String) {
-        self.held.entry(id).or_insert(None);
+        if let Some(Some(_)) = self.held.insert(id.clone(), None) {
+            self.ended.retain(|ended| *ended != id);
+        }
     }
 
     /// The transfer of this id is over.
@@ -64,16 +77,38 @@ impl Receipts {
 mod tests {
     use super::*;
 
+    /// Asks without taking.
+    fn is_free(r: &mut Receipts, now: Instant, id: &str) -> bool {
+        let free = r.take(now, id);
+        if free {
+            r.forget(id);
+        }
+        free
+    }
+
     #[test]
     fn an_id_is_taken_until_ten_minutes_after_its_end() {
         let (mut r, t) = (Receipts::new(10), Instant::now());
-        assert!(r.is_free(t, "a"));
+        assert!(is_free(&mut r, t, "a"));
         r.hold("a".into());
-        assert!(!r.is_free(t + KEPT * 9, "a"), "a running transfer holds its id for ever");
+        assert!(!is_free(&mut r, t + KEPT * 9, "a"), "a running transfer holds its id for ever");
         r.end(t, "a");
-        assert!(!r.is_free(t + KEPT - Duration::from_secs(1), "a"));
-        assert!(r.is_free(t + KEPT, "a"));
+        assert!(!is_free(&mut r, t + KEPT - Duration::from_secs(1), "a"));
+        assert!(is_free(&mut r, t + KEPT, "a"));
         assert!(r.held.is_empty() && r.ended.is_empty());
+    }
+
+    #[test]
+    fn an_id_can_be_taken_up_again() {
+        let (mut r, t) = (Receipts::new(1), Instant::now());
+        r.hold("a".into());
+        r.end(t, "a");
+        r.hold("a".into());
+        r.hold("b".into());
+        r.end(t, "b");
+        assert!(!is_free(&mut r, t + KEPT * 9, "a"), "it runs, and no other receipt drives it out");
+        r.end(t, "a");
+        assert!(is_free(&mut r, t + KEPT, "a") && r.held.is_empty() && r.ended.is_empty());
     }
 
     #[test]
@@ -83,6 +118,6 @@ mod tests {
             r.hold(id.into());
             r.end(t, id);
         }
-        assert!(r.is_free(t, "a") && !r.is_free(t, "b") && !r.is_free(t, "c"));
+        assert!(is_free(&mut r, t, "a") && !is_free(&mut r, t, "b") && !is_free(&mut r, t, "c"));
     }
 }

@@ -134,8 +134,8 @@ impl Shared {
         slot.delivered += 1;
         // The mailbox is larger than any backlog: this fails only when the actor has just died.
         slot.addr
-            .try_send(Deliver { from, call })
-            .map_err(|e| turned_away(e.into_inner().call, false))
+            .try_send(Deliver::new(from, call, self.clone()))
+            .map_err(|e| e.into_inner().take().and_then(|call| turned_away(call, false)))
     }
 
     fn start(self: &Arc<Self>, path: &PipePath) -> Slot {
@@ -170,8 +170,12 @@ impl Shared {
         self.active.add_below(self.caps.active)
     }
 
-    pub(super) fn label_is_free(&self, label: &str) -> bool {
-        lock(&self.receipts).is_free(Instant::now(), label)
+    pub(super) fn take_label(&self, label: &str) -> bool {
+        lock(&self.receipts).take(Instant::now(), label)
+    }
+
+    pub(super) fn forget_label(&self, label: &str) {
+        lock(&self.receipts).forget(label);
     }
 
     pub(super) fn hold_label(&self, label: String) {
@@ -193,7 +197,7 @@ impl Shared {
 }
 
 /// What the caller of a call that nobody took is told, if it waits for an answer.
-fn turned_away(call: Call, full: bool) -> Option<Answer> {
+pub(super) fn turned_away(call: Call, full: bool) -> Option<Answer> {
     match call {
         Call::Attach(a) if full => Some(Answer::Fail { seat: a.seat, why: Failure::Unavailable }),
         Call::Attach(a) => Some(Answer::Lost { seat: a.seat }),
@@ -232,3 +236,6 @@ impl Gauge {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,14 +16,14 @@ use super::{
 /// Milliseconds on the monotonic clock of the process.
 pub type Millis = u64;
 
-/// What the node has room for, asked before each step.
+/// What the node has room for. Asked only when the answer decides, since a yes takes the room.
 pub struct Room<'a> {
-    /// One more name may wait.
-    pub wait: bool,
-    /// One more transfer may start.
-    pub start: bool,
-    /// The label of the attaching sender is held by nobody else.
-    pub label: bool,
+    /// Takes room for one more waiting name; false if there is none.
+    pub wait: &'a mut dyn FnMut() -> bool,
+    /// Takes room for one more transfer; false if there is none.
+    pub start: &'a mut dyn FnMut() -> bool,
+    /// Takes the id that the attaching sender chose; false if another transfer holds it.
+    pub label: &'a mut dyn FnMut() -> bool,
     /// Makes the id of a match.
     pub mint: &'a mut dyn FnMut() -> TransferId,
 }
@@ -49,6 +49,8 @@ pub struct Rendezvous {
     current: Option<Match>,
     /// Transfers whose sender is done while receivers still read. The name is free again.
     draining: Vec<Match>,
+    /// Cancelled while their match was being undone: each is told when it comes, or it leaves.
+    doomed: Vec<(Seat, Failure)>,
 }
 
 impl Rendezvous {
@@ -64,7 +66,7 @@ impl Rendezvous {
         match call {
             Call::Attach(attach) => self.attach(now, from, attach, room, &mut out),
             Call::Leave { seat, ask } => self.leave(from, seat, ask, &mut out),
-            Call::Ready { transfer, roll } => self.ready(from, transfer, &roll),
+            Call::Ready { transfer, roll } => self.ready(from, transfer, &roll, &mut out),
             Call::Unready { transfer } => self.unready(transfer),
             Call::Released { transfer } => self.released(transfer),
             Call::Ended { transfer } => self.ended(transfer),
@@ -79,7 +81,8 @@ impl Rendezvous {
 
     /// Nobody waits and nothing runs or drains: the machine can be forgotten.
     pub fn is_idle(&self) -> bool {
-        self.places.is_empty() && self.current.is_none() && self.draining.is_empty()
+        let running = self.current.is_some() || !self.draining.is_empty();
+        self.places.is_empty() && self.doomed.is_empty() && !running
     }
 
     /// Does this name count as waiting (pending cap of spec §7)?
@@ -102,9 +105,11 @@ impl Rendezvous {
     /// What everyone here is told when this machine is lost (a defect): waiting parties attach
     /// again, a match is undone, a running transfer fails.
     pub fn wreck(&self) -> Vec<Output> {
-        let lost =
-            self.places.iter().map(|p| Output { to: p.to, answer: Answer::Lost { seat: p.seat } });
-        let hit = self.current.iter().chain(&self.draining).map(|m| m.hit(Failure::Internal));
+        let lost = self.places.iter().map(|p| p.say(Answer::Lost { seat: p.seat }));
+        let hit = self.current.iter().chain(&self.draining).map(|m| match m.streaming {
+            true => m.hit(Failure::Internal),
+            false => m.undo(),
+        });
         hit.chain(lost).collect()
     }
 
@@ -113,18 +118,22 @@ impl Rendezvous {
         now: Millis,
         from: ReplyTo,
         attach: Attach,
-        room: &Room<'_>,
+        room: &mut Room<'_>,
         out: &mut Vec<Output>,
     ) {
-        let Attach { seat, role, n, age_ms, label } = attach;
+        let seat = attach.seat;
+        if let Some(i) = self.doomed.iter().position(|(s, _)| s.party == seat.party) {
+            let (_, why) = self.doomed.swap_remove(i);
+            return out.push(Output { to: from, answer: Answer::Fail { seat, why } });
+        }
         if let Some(i) = self.places.iter().position(|p| p.seat.party == seat.party) {
             return self.come_back(i, from, seat, out);
         }
-        let since = now.saturating_sub(age_ms);
-        if let Err(why) = self.admit(since, seat, role, n, label.is_none() || room.label, room.wait)
-        {
+        let since = now.saturating_sub(attach.age_ms);
+        if let Err(why) = self.admit(since, &attach, room) {
             return out.push(Output { to: from, answer: Answer::Reject { seat, why } });
         }
+        let Attach { role, n, label, .. } = attach;
         self.make_way(since, role, out);
         self.n.get_or_insert(n);
         self.places.push(Place { seat, role, to: from, since, phase: Phase::Parked, label });
@@ -140,25 +149,20 @@ impl Rendezvous {
         if place.seat.attempt >= seat.attempt {
             return;
         }
-        if let Phase::Doomed(why) = place.phase.clone() {
-            self.places.remove(i);
-            return out.push(Output { to: from, answer: Answer::Fail { seat, why } });
-        }
+        let matched = place.phase == Phase::Matched;
         (place.seat, place.to, place.phase) = (seat, from, Phase::Parked);
+        // It may be back before the word that its match was undone.
+        let doom = self.current.as_ref().filter(|_| matched).and_then(|m| m.doom.clone());
+        if let Some(why) = doom {
+            return out.push(self.places.remove(i).fail(why));
+        }
         out.push(Output { to: from, answer: Answer::Parked { seat, k: self.receivers() } });
     }
 
     /// The checks of spec §7 step 10, in its order.
-    fn admit(
-        &self,
-        since: Millis,
-        seat: Seat,
-        role: Role,
-        n: u16,
-        label: bool,
-        wait: bool,
-    ) -> Result<(), Reject> {
-        let back = seat.attempt > 1;
+    fn admit(&self, since: Millis, attach: &Attach, room: &mut Room<'_>) -> Result<(), Reject> {
+        let Attach { seat, role, n, label, .. } = attach;
+        let (role, n, back) = (*role, *n, seat.attempt > 1);
         let streaming = self.current.as_ref().is_some_and(|m| m.streaming);
         if streaming && !back {
             return Err(Reject::Active);
@@ -172,10 +176,10 @@ impl Rendezvous {
             _ if full => return Err(Reject::SlotsFull { n }),
             _ => {}
         }
-        if !label && !back {
+        if label.is_some() && !back && !(room.label)() {
             return Err(Reject::TransferTaken);
         }
-        if !wait && !back && self.places.is_empty() {
+        if !back && self.places.is_empty() && !(room.wait)() {
             return Err(Reject::PendingCap);
         }
         Ok(())
@@ -207,20 +211,18 @@ impl Rendezvous {
         if self.places[i].phase == Phase::Matched || self.places[i].since <= since {
             return;
         }
-        let gone = self.places.remove(i);
         let why = match role {
             Role::Sender => Reject::SenderTaken,
             Role::Receiver => Reject::SlotsFull { n: self.n.unwrap_or(1) },
         };
-        out.push(Output { to: gone.to, answer: Answer::Reject { seat: gone.seat, why } });
+        let gone = self.places.remove(i);
+        out.push(gone.say(Answer::Reject { seat: gone.seat, why }));
     }
 
     fn leave(&mut self, from: ReplyTo, seat: Seat, ask: bool, out: &mut Vec<Output>) {
-        let held = self
-            .places
-            .iter()
-            .position(|p| p.seat.party == seat.party && p.seat.attempt <= seat.attempt);
-        if let Some(i) = held {
+        let is_left = |s: &Seat| s.party == seat.party && s.attempt <= seat.attempt;
+        self.doomed.retain(|(s, _)| !is_left(s));
+        if let Some(i) = self.places.iter().position(|p| is_left(&p.seat)) {
             let place = self.places.remove(i);
             self.left(&place, out);
         }
@@ -235,24 +237,17 @@ impl Rendezvous {
         if place.role == Role::Receiver {
             self.tell(Notice::Disconnected, out);
         }
-        if place.phase != Phase::Matched {
-            return;
-        }
-        match (&self.current, place.role) {
-            (Some(m), Role::Receiver) if !m.streaming => {
-                let answer = Answer::Undo { transfer: m.id, sender: m.sender };
-                out.push(Output { to: m.to, answer });
-            }
-            (Some(m), Role::Sender) if !m.streaming => {
-                let id = m.id;
-                self.unready(id);
-            }
-            _ => {}
+        let begun = |m: &&Match| place.phase == Phase::Matched && !m.streaming;
+        let Some(m) = self.current.as_ref().filter(begun) else { return };
+        match place.role {
+            Role::Receiver => out.push(m.undo()),
+            Role::Sender => self.unready(m.id),
         }
     }
 
-    fn ready(&mut self, from: ReplyTo, transfer: TransferId, roll: &[Seat]) {
+    fn ready(&mut self, from: ReplyTo, transfer: TransferId, roll: &[Seat], out: &mut Vec<Output>) {
         let Some(sender) = roll.first().map(|s| s.party) else { return };
+        self.step_aside(transfer, out);
         let mut label = None;
         self.places.retain(|p| {
             let started =
@@ -262,31 +257,47 @@ impl Rendezvous {
             }
             !started
         });
-        self.current = Some(Match { id: transfer, to: from, sender, streaming: true, label });
+        let (id, streaming, doom) = (transfer, true, None);
+        self.current = Some(Match { id, to: from, sender, streaming, doom, label });
+    }
+
+    /// A transfer that is not the current one has started, under a machine that was lost since: what
+    /// is here makes way. A match is undone; a transfer runs on and is over when it says so.
+    fn step_aside(&mut self, transfer: TransferId, out: &mut Vec<Output>) {
+        let Some(other) = self.current.as_ref().filter(|m| m.id != transfer) else { return };
+        if !other.streaming {
+            out.push(other.undo());
+            self.unready(other.id);
+        }
+        self.draining.extend(self.current.take());
     }
 
     fn unready(&mut self, transfer: TransferId) {
-        if self.current.as_ref().is_some_and(|m| m.id == transfer && !m.streaming) {
-            self.current = None;
-            for place in self.places.iter_mut().filter(|p| p.phase == Phase::Matched) {
-                place.phase = Phase::Expected;
-            }
+        let undone = self.current.take_if(|m| m.id == transfer && !m.streaming);
+        let Some(Match { doom, .. }) = undone else { return };
+        for place in self.places.iter_mut().filter(|p| p.phase == Phase::Matched) {
+            place.phase = Phase::Expected;
         }
+        if let Some(why) = doom {
+            self.doom(&why);
+        }
+    }
+
+    /// Who was in a match that is undone has no place any more, and is told when it comes back.
+    fn doom(&mut self, why: &Failure) {
+        let expected = self.places.extract_if(.., |p| p.phase == Phase::Expected);
+        self.doomed.extend(expected.map(|p| (p.seat, why.clone())));
     }
 
     fn released(&mut self, transfer: TransferId) {
-        if let Some(m) = self.current.take_if(|m| m.id == transfer && m.streaming) {
-            self.draining.push(m);
-        }
+        self.draining.extend(self.current.take_if(|m| m.id == transfer && m.streaming));
     }
 
     fn ended(&mut self, transfer: TransferId) {
+        // A match that has never started can only be undone.
+        self.unready(transfer);
+        self.current.take_if(|m| m.id == transfer);
         self.draining.retain(|m| m.id != transfer);
-        if let Some(m) = self.current.take_if(|m| m.id == transfer)
-            && !m.streaming
-        {
-            self.places.retain(|p| p.phase != Phase::Matched);
-        }
     }
 
     fn cancel(
@@ -297,28 +308,22 @@ impl Rendezvous {
         out: &mut Vec<Output>,
     ) {
         let why = Failure::Cancelled(reason);
-        let here = self.current.is_some() || !self.places.is_empty();
+        let here = self.current.is_some() || self.is_waiting();
         let hit = if here { self.current.as_ref() } else { self.draining.last() };
         out.extend(hit.map(|m| m.hit(why.clone())));
         let found = here || hit.is_some();
-        for place in &mut self.places {
-            match place.phase {
-                Phase::Parked => {
-                    let answer = Answer::Fail { seat: place.seat, why: why.clone() };
-                    out.push(Output { to: place.to, answer });
-                }
-                Phase::Expected => place.phase = Phase::Doomed(why.clone()),
-                Phase::Matched | Phase::Doomed(_) => {}
-            }
-        }
-        self.places.retain(|p| p.phase != Phase::Parked);
+        // The sender's side may have undone the match before it hears of this.
+        self.current.iter_mut().for_each(|m| m.doom = Some(why.clone()));
+        self.doom(&why);
+        let parked = self.places.extract_if(.., |p| p.phase == Phase::Parked);
+        out.extend(parked.map(|p| p.fail(why.clone())));
         out.push(Output { to: from, answer: Answer::Cancelled { asker, found } });
     }
 
     /// Matches a parked sender with `n` parked receivers, oldest first.
     fn begin(&mut self, room: &mut Room<'_>, out: &mut Vec<Output>) {
         let Some((sender, receivers)) = self.pairing() else { return };
-        if !room.start {
+        if !(room.start)() {
             return self.refuse_start(sender, &receivers, out);
         }
         let transfer = (room.mint)();
@@ -337,9 +342,7 @@ impl Rendezvous {
             let theirs = receivers.iter().map(|&i| &self.places[i]).filter(|p| p.to == side);
             out.push(begin(side, theirs.map(|p| p.seat).collect(), Role::Receiver));
         }
-        let label = place.label.clone();
-        self.current =
-            Some(Match { id: transfer, to, sender: head.party, streaming: false, label });
+        self.current = Some(Match::begun(transfer, place));
         for i in receivers.into_iter().chain([sender]) {
             self.places[i].phase = Phase::Matched;
         }
@@ -375,9 +378,7 @@ impl Rendezvous {
         hit.push(sender);
         hit.sort_unstable_by(|a, b| b.cmp(a));
         for i in hit {
-            let place = self.places.remove(i);
-            let answer = Answer::Fail { seat: place.seat, why: Failure::Capacity };
-            out.push(Output { to: place.to, answer });
+            out.push(self.places.remove(i).fail(Failure::Capacity));
         }
     }
 
@@ -389,8 +390,10 @@ impl Rendezvous {
     /// Tells the sender that waits here, if there is one.
     fn tell(&self, notice: Notice, out: &mut Vec<Output>) {
         if let Some(place) = self.places.iter().find(|p| p.role == Role::Sender) {
-            let answer = Answer::Tell { party: place.seat.party, notice };
-            out.push(Output { to: place.to, answer });
+            out.push(place.say(Answer::Tell { party: place.seat.party, notice }));
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

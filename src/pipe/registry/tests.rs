@@ -1,0 +1,309 @@
+//! Names and their actors under a real actor system: started, counted, retired, lost.
+
+#![allow(clippy::unwrap_used)]
+
+use std::future::Future;
+use std::sync::atomic::AtomicBool;
+
+use tokio::sync::mpsc;
+
+use super::*;
+use crate::pipe::{Attach, Notice, PartyId, Role, Seat};
+
+/// Answers that may wait for their test. None has more than a few.
+const ANSWERS: usize = 64;
+
+/// A registry, and what leaves through its outlet.
+struct Names {
+    registry: Registry,
+    answers: mpsc::Receiver<Answer>,
+}
+
+impl Names {
+    fn new(pending: usize, active: usize, mint: fn() -> TransferId) -> Self {
+        let (tx, answers) = mpsc::channel(ANSWERS);
+        let outlet = Arc::new(move |output: Output| tx.try_send(output.answer).unwrap());
+        let caps = Caps { pending, active, receipts: 10 };
+        Self { registry: Registry::new(caps, outlet, mint), answers }
+    }
+
+    fn call(&self, name: &str, call: Call) {
+        self.registry.deliver(&path(name), ReplyTo(1), call);
+    }
+
+    /// Attaches parties; `s1` and the like, `s1/2` for a second attempt.
+    fn attach(&self, name: &str, seats: &[&str]) {
+        for text in seats {
+            self.call(name, attach(text, None));
+        }
+    }
+
+    /// The next answers, each in a word.
+    async fn hear(&mut self, count: usize) -> Vec<String> {
+        let mut heard = Vec::new();
+        for _ in 0..count {
+            heard.push(word(&self.answers.recv().await.unwrap()));
+        }
+        heard
+    }
+
+    /// The next answers, which end with the beginning of a match.
+    async fn begun(&mut self) -> TransferId {
+        loop {
+            if let Answer::Begin { transfer, role: Role::Receiver, .. } =
+                self.answers.recv().await.unwrap()
+            {
+                return transfer;
+            }
+        }
+    }
+
+    /// Waits until everything said to `name` so far was handled: calls are handled in order.
+    async fn quiet(&mut self, name: &str) {
+        self.call(name, Call::Leave { seat: seat("r99"), ask: true });
+        while self.answers.recv().await.map(|a| word(&a)) != Some("r99 left".into()) {}
+    }
+}
+
+fn run(test: impl Future<Output = ()>) {
+    actix_rt::System::new().block_on(test);
+}
+
+fn path(name: &str) -> PipePath {
+    PipePath::new(name).unwrap()
+}
+
+fn seat(text: &str) -> Seat {
+    let (name, attempt) = text.split_once('/').unwrap_or((text, "1"));
+    let origin = u64::from(name.starts_with('s'));
+    let seq = name[1..].parse().unwrap();
+    Seat { party: PartyId { origin, boot: 0, seq }, attempt: attempt.parse().unwrap() }
+}
+
+fn attach(text: &str, label: Option<&str>) -> Call {
+    let role = if text.starts_with('s') { Role::Sender } else { Role::Receiver };
+    let label = label.map(str::to_owned);
+    Call::Attach(Attach { seat: seat(text), role, n: 1, age_ms: 0, label })
+}
+
+fn leave(text: &str) -> Call {
+    Call::Leave { seat: seat(text), ask: false }
+}
+
+fn word(answer: &Answer) -> String {
+    let show = |seat: &Seat| {
+        let letter = if seat.party.origin == 1 { "s" } else { "r" };
+        format!("{letter}{}", seat.party.seq)
+    };
+    match answer {
+        Answer::Parked { seat, .. } => format!("{} parked", show(seat)),
+        Answer::Reject { seat, why } => format!("{} refused {why:?}", show(seat)),
+        Answer::Fail { seat, why } => format!("{} failed {why:?}", show(seat)),
+        Answer::Lost { seat } => format!("{} lost", show(seat)),
+        Answer::Begin { role, .. } => format!("begin {role:?}"),
+        Answer::Undo { .. } => "undo".to_owned(),
+        Answer::Abort { why, .. } => format!("abort {why:?}"),
+        Answer::Tell { notice: Notice::Connected, .. } => "connected".to_owned(),
+        Answer::Tell { .. } => "told".to_owned(),
+        Answer::Left { seat, .. } => format!("{} left", show(seat)),
+        Answer::Cancelled { found, .. } => format!("cancelled {found}"),
+    }
+}
+
+#[test]
+fn a_name_has_an_actor_while_somebody_is_there() {
+    run(async {
+        let mut names = Names::new(10, 10, TransferId::random);
+        names.attach("/a", &["s1"]);
+        names.attach("/b", &["r2"]);
+        assert_eq!(names.hear(2).await, ["s1 parked", "r2 parked"]);
+        assert_eq!((names.registry.names(), names.registry.load()), (2, (2, 0)));
+
+        names.call("/a", leave("s1"));
+        names.quiet("/a").await;
+        assert_eq!((names.registry.names(), names.registry.load()), (1, (1, 0)));
+
+        names.attach("/b", &["s2"]);
+        let transfer = names.begun().await;
+        assert_eq!(names.registry.load(), (1, 1), "a match waits and is active");
+        names.call("/b", Call::Ready { transfer, roll: vec![seat("s2"), seat("r2")] });
+        names.quiet("/b").await;
+        assert_eq!(names.registry.load(), (0, 1));
+        names.call("/b", Call::Released { transfer });
+        names.quiet("/b").await;
+        assert_eq!(names.registry.load(), (0, 1), "it drains");
+        names.call("/b", Call::Ended { transfer });
+        names.quiet("/b").await;
+        assert_eq!((names.registry.names(), names.registry.load()), (0, (0, 0)));
+        assert_eq!(names.registry.panics(), 0);
+    });
+}
+
+#[test]
+fn only_an_arrival_or_a_start_wakes_a_name() {
+    run(async {
+        let mut names = Names::new(10, 10, TransferId::random);
+        let transfer = TransferId::from_u128(1);
+        names.call("/a", Call::Unready { transfer });
+        names.call("/a", Call::Released { transfer });
+        names.call("/a", Call::Ended { transfer });
+        names.call("/a", leave("r1"));
+        names.call("/a", Call::Leave { seat: seat("r1"), ask: true });
+        assert_eq!(names.registry.names(), 0);
+        assert_eq!(names.hear(1).await, ["r1 left"]);
+
+        names.call("/a", Call::Cancel { asker: seat("r1").party, reason: None });
+        assert_eq!(names.hear(1).await, ["cancelled false"]);
+        assert_eq!(names.registry.names(), 0);
+
+        names.call("/a", Call::Ready { transfer, roll: vec![seat("s1"), seat("r1")] });
+        names.quiet("/a").await;
+        assert_eq!((names.registry.names(), names.registry.load()), (1, (0, 1)));
+    });
+}
+
+#[test]
+fn the_pending_cap_is_given_and_taken_exactly() {
+    run(async {
+        let mut names = Names::new(2, 10, TransferId::random);
+        for round in 0..3 {
+            names.attach("/a", &["r1"]);
+            names.attach("/b", &["r2"]);
+            names.attach("/c", &["r3"]);
+            let heard = names.hear(3).await;
+            assert_eq!(heard, ["r1 parked", "r2 parked", "r3 refused PendingCap"], "{round}");
+            assert_eq!((names.registry.names(), names.registry.load()), (2, (2, 0)));
+
+            // A second party of a name needs no room, and a start gives it back.
+            names.attach("/a", &["s1"]);
+            let transfer = names.begun().await;
+            names.call("/a", Call::Ready { transfer, roll: vec![seat("s1"), seat("r1")] });
+            names.quiet("/a").await;
+            names.attach("/c", &["r3"]);
+            assert_eq!(names.hear(1).await, ["r3 parked"]);
+            names.attach("/d", &["r4"]);
+            assert_eq!(names.hear(1).await, ["r4 refused PendingCap"]);
+
+            names.call("/a", Call::Ended { transfer });
+            names.call("/b", leave("r2"));
+            names.call("/c", leave("r3"));
+            names.quiet("/a").await;
+            names.quiet("/b").await;
+            names.quiet("/c").await;
+            assert_eq!((names.registry.names(), names.registry.load()), (0, (0, 0)));
+        }
+    });
+}
+
+#[test]
+fn the_active_cap_is_given_and_taken_exactly() {
+    run(async {
+        let mut names = Names::new(10, 1, TransferId::random);
+        for round in 0..3 {
+            names.attach("/a", &["s1", "r1"]);
+            let transfer = names.begun().await;
+            names.attach("/b", &["r2", "s2"]);
+            let heard = names.hear(4).await;
+            let both = ["r2 parked", "s2 parked", "s2 failed Capacity", "r2 failed Capacity"];
+            assert_eq!(heard, both, "{round}");
+            assert_eq!(names.registry.load(), (1, 1));
+
+            // An undone match gives its room back.
+            names.call("/a", Call::Unready { transfer });
+            names.quiet("/a").await;
+            assert_eq!(names.registry.load(), (1, 0));
+            names.attach("/b", &["r2", "s2"]);
+            let other = names.begun().await;
+            names.call("/b", Call::Ended { transfer: other });
+            names.call("/b", leave("s2"));
+            names.call("/b", leave("r2"));
+            names.call("/a", leave("s1"));
+            names.call("/a", leave("r1"));
+            names.quiet("/a").await;
+            names.quiet("/b").await;
+            assert_eq!((names.registry.names(), names.registry.load()), (0, (0, 0)));
+        }
+    });
+}
+
+#[test]
+fn a_chosen_transfer_id_is_held_across_names() {
+    run(async {
+        let mut names = Names::new(10, 10, TransferId::random);
+        names.call("/a", attach("s1", Some("label")));
+        names.call("/b", attach("s2", Some("label")));
+        names.call("/b", attach("s3", Some("other")));
+        let heard = names.hear(3).await;
+        assert_eq!(heard, ["s1 parked", "s2 refused TransferTaken", "s3 parked"]);
+
+        // It has waited: its receipt holds the id.
+        names.call("/a", leave("s1"));
+        names.quiet("/a").await;
+        names.call("/a", attach("s4", Some("label")));
+        assert_eq!(names.hear(1).await, ["s4 refused TransferTaken"]);
+    });
+}
+
+#[test]
+fn a_flood_of_arrivals_at_one_name_is_turned_away() {
+    run(async {
+        let mut names = Names::new(10, 10, TransferId::random);
+        // Nothing is handled before this task waits.
+        for _ in 0..BACKLOG_MAX {
+            names.attach("/a", &["s1"]);
+        }
+        names.attach("/a", &["s2"]);
+        assert_eq!(names.hear(1).await, ["s2 failed Unavailable"]);
+        // Other names, and who is there already, are heard.
+        names.attach("/b", &["s3"]);
+        names.call("/a", leave("s1"));
+        assert_eq!(names.hear(2).await, ["s1 parked", "s3 parked"]);
+        names.quiet("/a").await;
+        assert_eq!(names.registry.names(), 1);
+    });
+}
+
+/// While true, no match can be made: a defect.
+static BROKEN: AtomicBool = AtomicBool::new(true);
+
+fn broken_mint() -> TransferId {
+    assert!(!BROKEN.load(Ordering::SeqCst), "a defect, for the test");
+    TransferId::random()
+}
+
+#[test]
+fn a_panic_hits_one_name_only_and_its_parties_attach_again() {
+    run(async {
+        let mut names = Names::new(10, 10, broken_mint);
+        names.call("/a", attach("s1", Some("label")));
+        names.attach("/b", &["s9"]);
+        assert_eq!(names.hear(2).await, ["s1 parked", "s9 parked"]);
+
+        // The second one makes the match, and the third is still in the mailbox.
+        names.attach("/a", &["r1", "r2"]);
+        names.call("/a", Call::Cancel { asker: seat("r7").party, reason: None });
+        let mut heard = names.hear(4).await;
+        heard.sort();
+        assert_eq!(heard, ["cancelled false", "r1 lost", "r2 lost", "s1 lost"]);
+        assert_eq!((names.registry.panics(), names.registry.load()), (1, (1, 0)));
+
+        // A fresh actor takes them in; the sender takes up its transfer id again.
+        BROKEN.store(false, Ordering::SeqCst);
+        names.call("/a", attach("s1/2", Some("label")));
+        names.attach("/a", &["r1/2"]);
+        let transfer = names.begun().await;
+        assert_eq!(names.registry.load(), (2, 1));
+        names.call("/c", attach("s3", Some("label")));
+        assert_eq!(names.hear(1).await, ["s3 refused TransferTaken"]);
+
+        // The other name has noticed nothing.
+        names.attach("/b", &["r9"]);
+        names.begun().await;
+        names.call("/a", Call::Ended { transfer });
+        names.call("/a", leave("s1/2"));
+        names.call("/a", leave("r1/2"));
+        names.quiet("/a").await;
+        assert_eq!((names.registry.names(), names.registry.panics()), (1, 1));
+        assert_eq!(names.registry.load(), (1, 1));
+    });
+}
