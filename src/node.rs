@@ -51,7 +51,9 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let serving = tokio::spawn(server);
     tokio::spawn(tidy(parts.edge.clone()));
     info!(listen = ?addrs, workers = config.workers, "serving");
-    greet(&addrs, config.public_url.as_deref())?;
+    if let Err(error) = greet(&addrs, config.public_url.as_deref()) {
+        warn!(%error, "cannot write to stdout, serving all the same");
+    }
     let polite = signals.first().await;
     tokio::select! {
         () = drain(&parts, config.drain_timeout, polite) => {}
@@ -111,7 +113,7 @@ fn assemble(config: &Config) -> anyhow::Result<Parts> {
 }
 
 /// Says where it listens, and how to try it. To stdout: the rest is logged to stderr.
-fn greet(addrs: &[SocketAddr], public_url: Option<&str>) -> anyhow::Result<()> {
+fn greet(addrs: &[SocketAddr], public_url: Option<&str>) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     for addr in addrs {
         writeln!(out, "listening on http://{addr}")?;

@@ -99,7 +99,8 @@ impl Receiving {
         acts
     }
 
-    /// Offers a lane to the sender's side. Without a descriptor to spare the match is undone.
+    /// Offers a lane to the sender's side. Without a descriptor to spare this receiver has to go, and
+    /// the match is undone.
     fn meet(
         &mut self,
         transfer: TransferId,
@@ -107,7 +108,7 @@ impl Receiving {
         lane: &mut dyn FnMut() -> io::Result<(OwnedFd, Opener)>,
     ) {
         let Ok((socket, open)) = lane() else {
-            self.done = Some(Received::Failed(Failure::Unavailable));
+            self.done = Some(Received::NoLane);
             return;
         };
         let (lane, hold) = flow::lane(socket);

@@ -90,6 +90,19 @@ impl<B: Body> Sending<B> {
         self.uploaded
     }
 
+    /// Bytes of the body that were read; for a body that is forwarded as it comes.
+    pub fn taken(&self) -> u64 {
+        match &self.stage {
+            Stage::Streaming(_, fanout) => fanout.total(),
+            _ => 0,
+        }
+    }
+
+    /// The client cannot complete its body any more.
+    pub fn lose(&mut self) {
+        self.fail(Failure::SenderLost);
+    }
+
     /// The body, for reading what is left of it. `None` after a failure that kept it.
     pub fn into_body(mut self) -> Option<B> {
         match std::mem::replace(&mut self.stage, Stage::Over) {

@@ -71,6 +71,8 @@ pub enum Received {
     Refused(Reject),
     /// The wait ended before anything was written.
     Failed(Failure),
+    /// It was matched, but its lane could not be made: nothing was written.
+    NoLane,
     /// The lane wrote a whole answer.
     Whole,
     /// The lane wrote something and was cut.

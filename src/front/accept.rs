@@ -1,5 +1,5 @@
 //! The service on every public listener. Reads the head of each request; pipe traffic over HTTP/1.x
-//! runs on [`super::h1`], everything else goes to actix-web on the same connection, untouched.
+//! runs on [`super::h1`], everything else goes to actix-web on the same connection.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 
 use super::gate::Gate;
 use super::h1::{self, Context, Handover};
-use super::rewind::Rewind;
+use super::replay::Replay;
 use super::socket;
 use super::web::{self, Pages};
 use crate::edge::Edge;
@@ -84,10 +84,10 @@ fn worker(
 
 async fn connection<W>(io: TcpStream, ctx: Rc<Context>, web: &W)
 where
-    W: Service<(Rewind, Protocol, Option<SocketAddr>)>,
+    W: Service<(Replay, Protocol, Option<SocketAddr>)>,
 {
     let Ok(peer) = io.peer_addr() else { return };
-    let (_open, room) = ctx.gate.connect();
+    let (_open, room) = ctx.gate.open();
     if socket::prepare(&io).is_err() {
         return;
     }
@@ -95,9 +95,14 @@ where
         return h1::turn_away(&io, Version::HTTP_11, Refusal::NoDescriptors).await;
     }
     let gate = ctx.gate.clone();
-    if let Some(Handover { io, read }) = h1::serve(io, peer.ip(), ctx).await {
+    if let Some(Handover { io, head, unread }) = h1::serve(io, peer.ip(), ctx).await {
         let _busy = gate.serve();
+        let io = Rc::new(io);
+        let request = (Replay::new(io.clone(), &head), Protocol::Http1, Some(peer));
         // How it ended is the client's business: actix-web has answered, or the client has left.
-        let _ = Box::pin(web.call((Rewind::new(io, read), Protocol::Http1, Some(peer)))).await;
+        let _ = Box::pin(web.call(request)).await;
+        if unread {
+            h1::linger(&io).await;
+        }
     }
 }

@@ -23,8 +23,9 @@ struct Inner {
     waiting_max: usize,
     /// Requests that are being answered.
     busy: AtomicUsize,
-    connections: AtomicUsize,
-    connections_max: usize,
+    /// Sockets and duplicates of sockets.
+    descriptors: AtomicUsize,
+    descriptors_max: usize,
 }
 
 impl Gate {
@@ -36,8 +37,8 @@ impl Gate {
             waiting: Mutex::default(),
             waiting_max,
             busy: AtomicUsize::new(0),
-            connections: AtomicUsize::new(0),
-            connections_max: connections_max(limit),
+            descriptors: AtomicUsize::new(0),
+            descriptors_max: descriptors_max(limit),
         }))
     }
 
@@ -74,10 +75,10 @@ impl Gate {
         self.0.busy.load(Ordering::Acquire)
     }
 
-    /// Counts one connection; the second part is false above 95 % of the descriptors.
-    pub fn connect(&self) -> (Connected, bool) {
-        let before = self.0.connections.fetch_add(1, Ordering::AcqRel);
-        (Connected(self.clone()), before < self.0.connections_max)
+    /// Counts one descriptor of a client; the second part is false above 95 % of all there are.
+    pub fn open(&self) -> (Descriptor, bool) {
+        let before = self.0.descriptors.fetch_add(1, Ordering::AcqRel);
+        (Descriptor(self.clone()), before < self.0.descriptors_max)
     }
 }
 
@@ -119,18 +120,18 @@ impl Drop for Waiting {
     }
 }
 
-/// One connection, for as long as its socket is open.
-pub struct Connected(Gate);
+/// One descriptor of a client, for as long as it is open.
+pub struct Descriptor(Gate);
 
-impl Drop for Connected {
+impl Drop for Descriptor {
     fn drop(&mut self) {
-        self.0.0.connections.fetch_sub(1, Ordering::AcqRel);
+        self.0.0.descriptors.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
-/// 95 % of `limit` without our own. A receiver has a second descriptor while it streams, which the
-/// last 5 % and the failure of a single match cover.
-fn connections_max(limit: usize) -> usize {
+/// 95 % of `limit` without our own. Newcomers are turned away beyond it; a match of those who wait
+/// already may use the rest.
+fn descriptors_max(limit: usize) -> usize {
     (limit * 95 / 100).saturating_sub(OWN_DESCRIPTORS).max(1)
 }
 

@@ -1,7 +1,7 @@
 //! Servers: the only room that knows sockets, actix-server and actix-web.
 //!
 //! [`accept`] is the service on every public listener: it reads a head, runs pipe traffic over
-//! HTTP/1.x on [`h1`], and hands everything else, untouched, to actix-web in [`web`]. Knows nothing
+//! HTTP/1.x on [`h1`], and hands everything else to actix-web in [`web`]. Knows nothing
 //! of who matches whom.
 
 pub mod accept;
@@ -9,6 +9,6 @@ pub mod gate;
 pub mod h1;
 pub mod kernel;
 pub mod presence;
-mod rewind;
+mod replay;
 pub mod socket;
 pub mod web;

@@ -39,10 +39,13 @@ pub fn prepare_lane(stream: &TcpStream) -> io::Result<()> {
     socket.set_tcp_user_timeout(None)
 }
 
-/// Takes back what [`prepare_lane`] did, for the next request of the connection.
+/// Takes back what [`prepare_lane`] and [`reset_on_close`] did: the answer is whole, or another one
+/// follows.
 pub fn restore(stream: &TcpStream) {
+    let socket = SockRef::from(stream);
     // Only a closed socket can refuse this, and that is found at the next read.
-    let _ = SockRef::from(stream).set_tcp_user_timeout(Some(USER_TIMEOUT));
+    let _ = socket.set_tcp_user_timeout(Some(USER_TIMEOUT));
+    let _ = socket.set_linger(None);
 }
 
 /// Makes closing this socket a reset: the one way to show a cut to an HTTP/1.0 client that reads

@@ -12,7 +12,7 @@ use actix_web::{App, HttpRequest, HttpResponse, web};
 use ipnet::IpNet;
 
 use super::accept::Parts;
-use super::rewind::Rewind;
+use super::replay::Replay;
 use crate::http::admission::{Decision, Policy, decide};
 use crate::http::health::Process;
 use crate::http::target::{Endpoint, Page};
@@ -46,7 +46,7 @@ struct State {
 /// that a pipe request always meets our own exchange.
 pub async fn service(
     parts: &Parts,
-) -> Result<impl Service<(Rewind, Protocol, Option<SocketAddr>)> + use<>, ()> {
+) -> Result<impl Service<(Replay, Protocol, Option<SocketAddr>)> + use<>, ()> {
     let state = State { pages: parts.pages.clone(), policy: parts.policy.clone() };
     let app = App::new().app_data(web::Data::new(state)).default_service(web::to(page));
     let http = HttpService::build()
@@ -100,7 +100,7 @@ impl State {
     }
 }
 
-/// The request as the rooms below know it. Its syntax was checked before it was handed over.
+/// The request as the rooms below know it. It was checked and rebuilt before it was handed over.
 fn request_head(request: &HttpRequest) -> RequestHead {
     let mut headers = HeaderMap::new();
     for (name, value) in request.headers() {

@@ -13,7 +13,8 @@ use http::{HeaderMap, Method, StatusCode, Version};
 pub struct RequestHead {
     /// Case-sensitive; unknown methods are extension methods.
     pub method: Method,
-    /// The request target as sent: origin form, absolute form, or `*`. Any bytes but space and CR/LF.
+    /// The request target: a path with or without a query, `*`, or (for CONNECT) anything. Any bytes
+    /// but spaces and control characters. An absolute target has lost its scheme and authority.
     pub target: Vec<u8>,
     /// HTTP/1.0, HTTP/1.1 or HTTP/2.
     pub version: Version,

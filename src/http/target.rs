@@ -1,5 +1,7 @@
 //! The request target: which page, endpoint or pipe a request is about (spec §3).
-//! Knows no methods and no query keys, and does not judge the authority.
+//! Knows no methods and no query keys.
+
+use std::borrow::Cow;
 
 use crate::pipe::PipePath;
 use crate::pipe::path::{BadPath, TooLong, canonical};
@@ -35,8 +37,6 @@ pub struct Target {
     pub route: Route,
     /// Everything after the first `?`, still escaped; bytes that are not UTF-8 are replaced.
     pub query: String,
-    /// The authority of an absolute-form target, unchecked. It replaces `Host`.
-    pub authority: Option<String>,
 }
 
 /// What a path stands for.
@@ -88,7 +88,8 @@ pub enum Endpoint {
 }
 
 impl Target {
-    /// Takes a target apart: origin form, absolute form or `*`.
+    /// Takes a target apart: a path, or `*`. An absolute target must have lost its authority:
+    /// [`split_authority`].
     ///
     /// # Errors
     /// [`Refusal::BadPath`], or [`Refusal::PathTooLong`] for a target over [`TARGET_MAX`] bytes or
@@ -98,30 +99,29 @@ impl Target {
             return Err(Refusal::PathTooLong);
         }
         if raw == b"*" {
-            return Ok(Target { route: Route::Asterisk, query: String::new(), authority: None });
+            return Ok(Target { route: Route::Asterisk, query: String::new() });
         }
-        let (authority, local) = split_authority(raw).map_err(|BadPath| Refusal::BadPath)?;
-        let (path, query) = split_query(local);
-        // An absolute target may end with its authority; that is the root.
-        let path = if authority.is_some() && path.is_empty() { b"/" } else { path };
-        let route = route(path)?;
-        Ok(Target { route, query: String::from_utf8_lossy(query).into_owned(), authority })
+        if !raw.starts_with(b"/") {
+            return Err(Refusal::BadPath);
+        }
+        let (path, query) = split_query(raw);
+        Ok(Target { route: route(path)?, query: String::from_utf8_lossy(query).into_owned() })
     }
 }
 
-/// Takes `scheme://authority` off an absolute target. Any scheme will do: nothing is proxied.
-fn split_authority(raw: &[u8]) -> Result<(Option<String>, &[u8]), BadPath> {
-    if raw.starts_with(b"/") {
-        return Ok((None, raw));
-    }
-    let scheme_len = raw.windows(3).position(|w| w == b"://").ok_or(BadPath)?;
-    let (scheme, rest) = (&raw[..scheme_len], &raw[scheme_len + 3..]);
-    if !is_scheme(scheme) {
-        return Err(BadPath);
-    }
+/// Takes `scheme://authority` off an absolute target, of whatever scheme: nothing is proxied. The
+/// authority is not judged here. What is left begins with `/`; any other target is left as it is.
+pub fn split_authority(raw: &[u8]) -> (Option<&[u8]>, Cow<'_, [u8]>) {
+    let scheme = raw.windows(3).position(|w| w == b"://").filter(|&end| is_scheme(&raw[..end]));
+    let Some(scheme) = scheme else { return (None, raw.into()) };
+    let rest = &raw[scheme + 3..];
     let end = rest.iter().position(|b| b"/?#".contains(b)).unwrap_or(rest.len());
-    let authority = std::str::from_utf8(&rest[..end]).map_err(|_| BadPath)?;
-    Ok((Some(authority.to_owned()), &rest[end..]))
+    let (authority, local) = rest.split_at(end);
+    match local.first() {
+        Some(b'/') => (Some(authority), local.into()),
+        // It may end with its authority: that is the root.
+        _ => (Some(authority), [b"/", local].concat().into()),
+    }
 }
 
 fn is_scheme(scheme: &[u8]) -> bool {
@@ -189,7 +189,7 @@ mod tests {
     use super::*;
 
     fn parse(raw: &str) -> Result<Route, Refusal> {
-        Target::parse(raw.as_bytes()).map(|target| target.route)
+        Target::parse(&split_authority(raw.as_bytes()).1).map(|target| target.route)
     }
 
     fn pipe(name: &str) -> Result<Route, Refusal> {
@@ -334,9 +334,8 @@ mod tests {
             ("http://[::1]:80/a//b", "[::1]:80", "a//b"),
             ("http:///x", "", "x"),
         ] {
-            let target = Target::parse(raw.as_bytes()).ok().unwrap();
-            assert_eq!(Ok(target.route), pipe(name), "{raw}");
-            assert_eq!(target.authority.as_deref(), Some(authority), "{raw}");
+            assert_eq!(parse(raw), pipe(name), "{raw}");
+            assert_eq!(split_authority(raw.as_bytes()).0, Some(authority.as_bytes()), "{raw}");
         }
         for raw in ["http://host", "http://host/", "http://host?x=1"] {
             assert_eq!(parse(raw), page(Page::Root, "/"), "{raw}");
@@ -348,7 +347,11 @@ mod tests {
         for (raw, query) in
             [("/x", ""), ("/x?", ""), ("/x?n=3&a=b?c", "n=3&a=b?c"), ("http://h?q", "q"), ("*", "")]
         {
-            assert_eq!(Target::parse(raw.as_bytes()).ok().unwrap().query, query, "{raw}");
+            assert_eq!(
+                Target::parse(&split_authority(raw.as_bytes()).1).ok().unwrap().query,
+                query,
+                "{raw}"
+            );
         }
         assert_eq!(Target::parse(b"/x?a=\xff").ok().unwrap().query, "a=\u{fffd}");
     }

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
 use crate::front::socket;
-use crate::http::{BodyKind, Refusal, RequestHead};
+use crate::http::{BodyKind, Refusal, RequestHead, target};
 
 /// Most bytes of a head (spec §20).
 const HEAD_MAX: usize = 128 << 10;
@@ -52,6 +52,8 @@ pub async fn read(
     first: bool,
 ) -> Result<Option<Parsed>, Refusal> {
     let silence = if first { HEAD_WAIT } else { IDLE_WAIT };
+    // What has come already is the beginning of a head.
+    let silence = if buf.is_empty() { silence } else { HEAD_WAIT };
     let mut until = Instant::now() + silence;
     let mut scan = Scan::default();
     loop {
@@ -158,11 +160,14 @@ fn parse(bytes: &[u8], peer: IpAddr) -> Result<Parsed, Refusal> {
     let mut headers = fields(&bytes[line_end + 2..])?;
     check_host(&headers, version)?;
     let body = body_kind(&headers, version, &method)?;
-    if let Some(authority) = authority(target)? {
-        headers.insert(HOST, authority);
+    let (authority, local) = target::split_authority(target);
+    let target = local.into_owned();
+    if let Some(authority) = authority {
+        // It replaces Host (RFC 9112 §3.2.2).
+        let host = HeaderValue::from_bytes(authority).ok().filter(|_| is_host(authority));
+        headers.insert(HOST, host.ok_or(Refusal::Malformed("the authority is malformed"))?);
     }
     let keep_alive = version == Version::HTTP_11 && !asks_to_close(&headers);
-    let target = target.to_vec();
     let head = RequestHead { method, target, version, headers, body, peer, secure: false };
     Ok(Parsed { head, len: bytes.len(), keep_alive })
 }
@@ -241,20 +246,6 @@ fn is_host(host: &[u8]) -> bool {
             .strip_prefix(b":")
             .is_some_and(|p| p.len() <= 5 && p.iter().all(u8::is_ascii_digit));
     !name.is_empty() && name_ok && port_ok
-}
-
-/// The authority of an absolute target. It replaces Host (RFC 9112 §3.2.2).
-fn authority(target: &[u8]) -> Result<Option<HeaderValue>, Refusal> {
-    let is_scheme =
-        |s: &&[u8]| target.len() >= s.len() && target[..s.len()].eq_ignore_ascii_case(s);
-    let Some(scheme) = [&b"http://"[..], b"https://"].into_iter().find(is_scheme) else {
-        return Ok(None);
-    };
-    let rest = &target[scheme.len()..];
-    let end = rest.iter().position(|b| b"/?".contains(b)).unwrap_or(rest.len());
-    let authority = Some(&rest[..end]).filter(|a| is_host(a));
-    let value = authority.and_then(|a| HeaderValue::from_bytes(a).ok());
-    value.map(Some).ok_or(Refusal::Malformed("the authority of the target is malformed"))
 }
 
 /// How the body is delimited, if there is exactly one way to read that.

@@ -2,7 +2,7 @@
 //! from socket to sockets, cuts exactly as the specification says.
 //!
 //! Costs a few kilobytes for a waiting client and sees it leave at once. Knows no pages: what is
-//! not pipe traffic is handed back to [`super::accept`], untouched.
+//! not pipe traffic is handed back to [`super::accept`].
 
 mod answer;
 mod body;
@@ -22,12 +22,14 @@ use ipnet::IpNet;
 use tokio::net::TcpStream;
 
 use super::gate::{Gate, Waiting};
+
 use crate::edge::Edge;
 use crate::http::admission::{CancelRequest, Decision, Policy, decide};
 use crate::http::headers::head_of;
 use crate::http::target::TARGET_MAX;
 use crate::http::{BodyKind, Refusal, Reply, RequestHead, forwarded, reply};
 use crate::pipe::Failure;
+pub use answer::linger;
 
 /// What every connection of one worker shares.
 pub struct Context {
@@ -41,12 +43,14 @@ pub struct Context {
     pub trusted: Vec<IpNet>,
 }
 
-/// A connection whose next request is not pipe traffic: its head stands in `read`, unconsumed.
+/// A connection whose next request is not pipe traffic.
 pub struct Handover {
     /// The socket.
     pub io: TcpStream,
-    /// What was read from it.
-    pub read: BytesMut,
+    /// The request.
+    pub head: RequestHead,
+    /// Something follows the head: a body, or another request, that nobody reads.
+    pub unread: bool,
 }
 
 /// Serves the requests of one connection in order, until it ends or turns to something else.
@@ -63,7 +67,9 @@ pub async fn serve(io: TcpStream, peer: IpAddr, ctx: Rc<Context>) -> Option<Hand
         };
         let decision = decide(&parsed.head, &ctx.policy);
         if matches!(decision, Ok(Decision::Page { .. } | Decision::Endpoint(_))) {
-            return Some(Handover { io, read });
+            let body = !matches!(parsed.head.body, BodyKind::Empty | BodyKind::Length(0));
+            let unread = body || read.len() > parsed.len;
+            return Some(Handover { io, head: parsed.head, unread });
         }
         read.advance(parsed.len);
         // What waits holds no more than what was read behind the head.

@@ -39,7 +39,13 @@ pub async fn exchange(x: Exchange<'_>, request: ReceiveRequest) -> After {
     let name = path.clone();
     let answer = Answer { version: x.version, close: x.must_close(), path, asked, waiting };
     let mut receiving = Receiving::new(&x.ctx.edge, wish);
-    let mut lane = || lane(x.io, &answer);
+    // The second descriptor of a matched receiver counts like the first.
+    let mut second = None;
+    let mut lane = || {
+        let (counted, _) = x.ctx.gate.open();
+        second = Some(counted);
+        lane(x.io, &answer)
+    };
     let end = tokio::select! {
         biased;
         end = receiving.outcome(&mut lane) => end,
@@ -50,23 +56,21 @@ pub async fn exchange(x: Exchange<'_>, request: ReceiveRequest) -> After {
         }
     };
     drop(receiving);
+    if end == Received::Cut {
+        // Short of its length or its last chunk, a FIN shows the cut; HTTP/1.0 gets a reset.
+        return After::Close;
+    }
     socket::restore(x.io);
     match end {
         Received::Refused(why) => x.refuse(&Refusal::Rejected(why, name)).await,
         Received::Failed(why) => x.refuse(&Refusal::Failed(why)).await,
+        Received::NoLane => x.refuse(&Refusal::NoDescriptors).await,
         Received::Whole if !answer.close => After::Reuse(x.read),
         Received::Whole => {
             answer::linger(x.io).await;
             After::Close
         }
-        Received::Cut => {
-            // Short of its length or its last chunk, a FIN shows the cut; a client of HTTP/1.0
-            // that reads until the end of the connection needs a reset.
-            if x.version == Version::HTTP_10 {
-                socket::reset_on_close(x.io);
-            }
-            After::Close
-        }
+        Received::Cut => After::Close,
     }
 }
 
@@ -74,6 +78,11 @@ pub async fn exchange(x: Exchange<'_>, request: ReceiveRequest) -> After {
 /// a waiting receiver costs one descriptor.
 fn lane(io: &tokio::net::TcpStream, answer: &Answer) -> io::Result<(OwnedFd, Opener)> {
     socket::prepare_lane(io)?;
+    if answer.version == Version::HTTP_10 {
+        // Its client may read until the end of the connection. From now on only a reset ends it,
+        // even if this process dies, until the answer is known to be whole.
+        socket::reset_on_close(io);
+    }
     let fd = io.as_fd().try_clone_to_owned()?;
     let answer = answer.clone();
     Ok((fd, Box::new(move |opening| answer.open(opening))))

@@ -35,6 +35,7 @@ type Sender<'a> = Sending<Upload<SocketBody<'a>>>;
 struct Talk<'a> {
     x: &'a Exchange<'a>,
     expects_continue: bool,
+    multipart: bool,
     waiting: gate::Waiting,
     said: Said<'a>,
     /// The sender is to prove that it is alive.
@@ -84,7 +85,8 @@ pub async fn exchange(mut x: Exchange<'_>, request: SendRequest, head: Head) -> 
         false => Said::Live(StatusStream::new(x.io)),
     };
     let expects_continue = request.expects_continue;
-    let mut talk = Talk { x: &x, expects_continue, waiting, said, confirming: false, end: None };
+    let mut talk =
+        Talk { x: &x, expects_continue, multipart, waiting, said, confirming: false, end: None };
     let mut sending = Sending::new(&x.ctx.edge, wish, body);
     talk.run(&mut sending).await;
     match talk.end.take() {
@@ -93,7 +95,7 @@ pub async fn exchange(mut x: Exchange<'_>, request: SendRequest, head: Head) -> 
             x.keep_alive = false;
             x.refuse(&Refusal::Rejected(why, name)).await
         }
-        Some(End::Complete) => Box::pin(talk.complete(sending, multipart)).await,
+        Some(End::Complete) => Box::pin(talk.complete(sending)).await,
         Some(End::Failed(why)) => {
             drop(sending);
             Box::pin(talk.failed(&why)).await
@@ -107,7 +109,7 @@ impl<'a> Talk<'a> {
     /// Drives the sender until there is an end, or the client is gone.
     async fn run(&mut self, sending: &mut Sender<'a>) {
         let io = self.x.io;
-        let mut streaming = false;
+        let (mut streaming, mut half) = (false, false);
         loop {
             let pending = self.is_pending();
             let watched = !sending.is_uploaded();
@@ -126,7 +128,15 @@ impl<'a> Talk<'a> {
                     self.hear(event).await;
                 }
                 () = self.said.flush(), if pending => {}
-                () = presence::gone(io), if watched && !streaming => return,
+                () = presence::gone(io), if watched && !half => {
+                    if !streaming {
+                        return;
+                    }
+                    half = true;
+                    if self.falls_short(sending.taken()) {
+                        sending.lose();
+                    }
+                }
                 () = presence::broken(io), if watched && streaming => return,
                 alive = presence::acknowledged(io), if confirming => {
                     if alive.is_err() {
@@ -137,6 +147,14 @@ impl<'a> Talk<'a> {
                 }
             }
         }
+    }
+
+    /// After a half-close: will the body end before its Content-Length, whatever is still unread?
+    /// Of a chunked body only reading it can tell.
+    fn falls_short(&self, taken: u64) -> bool {
+        let BodyKind::Length(length) = self.x.body else { return false };
+        let arrived = rustix::io::ioctl_fionread(self.x.io).unwrap_or(u64::MAX);
+        !self.multipart && taken.saturating_add(arrived) < length
     }
 
     /// Are there lines that can be written now? While `100 Continue` stands alone there are none to
@@ -190,7 +208,7 @@ impl<'a> Talk<'a> {
     }
 
     /// A clean end. The connection is reused if the body was read to its end.
-    async fn complete(&mut self, sending: Sender<'a>, multipart: bool) -> After {
+    async fn complete(&mut self, sending: Sender<'a>) -> After {
         let source = sending.into_body().map(Upload::into_source);
         let written = match &mut self.said {
             Said::Live(status) => {
@@ -203,7 +221,7 @@ impl<'a> Talk<'a> {
             }
         };
         let Some(mut source) = source.filter(|_| written) else { return After::Close };
-        if multipart {
+        if self.multipart {
             // What follows the part is not waited for by anybody but the client's own upload.
             let _ = timeout(EPILOGUE_MAX, source.discard()).await;
         }
