@@ -17,6 +17,9 @@ use crate::pipe::{Attach, Call, PartyId, PipePath, Role, Seat};
 /// The first pause after a match was undone for the second time; it doubles up to [`PAUSE_MAX`].
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// Matches undone longer ago than this say nothing about the next one.
+const CALM: Duration = Duration::from_secs(10);
+
 /// The longest pause between attempts.
 const PAUSE_MAX: Duration = Duration::from_secs(2);
 
@@ -32,6 +35,8 @@ pub(super) struct Attached {
     arrived: Instant,
     /// Attach again at this moment (back-off).
     retry: Option<Instant>,
+    /// Undone matches that are forgotten, and when the last one was.
+    undone: (u32, Instant),
     timer: Pin<Box<Sleep>>,
 }
 
@@ -47,7 +52,19 @@ impl Attached {
         let arrived = Instant::now();
         let party = Party::new(Seat { party, attempt: 0 }, role);
         let timer = Box::pin(tokio::time::sleep_until(arrived.into()));
-        Self { edge, path, n, party, role, label, inbox, arrived, retry: None, timer }
+        Self {
+            edge,
+            path,
+            n,
+            party,
+            role,
+            label,
+            inbox,
+            arrived,
+            retry: None,
+            undone: (0, arrived),
+            timer,
+        }
     }
 
     pub(super) fn id(&self) -> PartyId {
@@ -67,13 +84,11 @@ impl Attached {
     pub(super) fn step(&mut self, input: Input) -> Vec<Act> {
         let mut acts = self.party.step(input);
         acts.retain(|act| match *act {
-            Act::Attach { undone, .. } if undone > 1 => {
-                let pause = PAUSE.saturating_mul(1 << (undone - 2).min(10));
-                self.retry = Some(Instant::now() + pause.min(PAUSE_MAX));
-                false
-            }
-            Act::Attach { seat, .. } => {
-                self.attach(seat);
+            Act::Attach { seat, undone } => {
+                match self.pause(undone) {
+                    Some(pause) => self.retry = Some(Instant::now() + pause),
+                    None => self.attach(seat),
+                }
                 false
             }
             Act::Leave { seat, ask } => {
@@ -88,6 +103,17 @@ impl Attached {
             _ => true,
         });
         acts
+    }
+
+    /// How long to wait before the next attempt, after `undone` matches in all.
+    fn pause(&mut self, undone: u32) -> Option<Duration> {
+        let now = Instant::now();
+        if now.saturating_duration_since(self.undone.1) > CALM {
+            self.undone.0 = undone.saturating_sub(1);
+        }
+        let recent = undone.saturating_sub(self.undone.0);
+        self.undone.1 = now;
+        (recent > 1).then(|| PAUSE.saturating_mul(1 << (recent - 2).min(10)).min(PAUSE_MAX))
     }
 
     fn attach(&self, seat: Seat) {

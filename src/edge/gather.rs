@@ -20,8 +20,6 @@ pub(super) struct Gather {
     pub(super) lanes: Vec<Offer>,
     /// When to give up.
     pub(super) until: Instant,
-    /// The sender has acknowledged what it was told.
-    pub(super) confirmed: bool,
 }
 
 impl Gather {
@@ -35,7 +33,7 @@ impl Gather {
         roll.push(sender);
         roll.extend(receivers);
         let lanes = Vec::with_capacity(roll.len() - 1);
-        Self { transfer, roll, lanes, until: now + GATHER_MAX, confirmed: false }
+        Self { transfer, roll, lanes, until: now + GATHER_MAX }
     }
 
     /// Takes a lane of this match. One of another match, or of a stranger, is dropped: undone.

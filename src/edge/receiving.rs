@@ -24,6 +24,8 @@ pub struct Receiving {
     lane: Option<(TransferId, LaneHold)>,
     /// The owner was asked whether a sender is there; when to stop waiting for the answer.
     leaving: Option<Instant>,
+    /// The node stops: it will not attach again.
+    stopping: bool,
     done: Option<Received>,
 }
 
@@ -31,7 +33,8 @@ impl Receiving {
     /// A receiver that asks for its place now.
     pub fn new(edge: &Edge, wish: ReceiveWish) -> Self {
         let attached = Attached::new(edge.clone(), wish.path.clone(), Role::Receiver, wish.n, None);
-        let mut receiving = Self { attached, wish, lane: None, leaving: None, done: None };
+        let mut receiving =
+            Self { attached, wish, lane: None, leaving: None, stopping: false, done: None };
         receiving.attached.step(Input::Arrive);
         receiving
     }
@@ -71,9 +74,9 @@ impl Receiving {
                     }
                 }
             }
-            // Whoever writes to its lane ends the transfer, and tells its sender why.
-            Post::Shutdown if self.has_started() => {}
-            Post::Shutdown => self.done = Some(Received::Failed(Failure::ShuttingDown)),
+            // Whoever has its lane ends the transfer, and answers for it.
+            Post::Shutdown if self.lane.is_some() => self.stopping = true,
+            Post::Shutdown => self.stop(),
             Post::Lane(_) => debug_assert!(false, "lanes are offered to senders"),
         }
     }
@@ -117,8 +120,8 @@ impl Receiving {
         self.attached.edge.offer(sender.party, Offer { transfer, seat, lane, wants, open });
     }
 
-    fn has_started(&self) -> bool {
-        self.lane.as_ref().is_some_and(|(_, hold)| hold.started())
+    fn stop(&mut self) {
+        self.done = Some(Received::Failed(Failure::ShuttingDown));
     }
 
     fn poll_lane(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -126,6 +129,9 @@ impl Receiving {
         let transfer = *transfer;
         hold.poll_ended(cx).map(|end| {
             self.lane = None;
+            if end == LaneEnd::Undone && self.stopping {
+                return self.stop();
+            }
             if end == LaneEnd::Undone {
                 self.step(Input::Undone(transfer));
                 return;

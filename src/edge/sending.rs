@@ -79,9 +79,10 @@ impl<B: Body> Sending<B> {
 
     /// The client's host has acknowledged everything: it is alive, the match may start.
     pub fn confirm(&mut self) {
-        if let Stage::Gathering(gather) = &mut self.stage {
-            gather.confirmed = true;
-            self.try_commit();
+        if let Stage::Gathering(gather) = &mut self.stage
+            && gather.is_full()
+        {
+            self.commit();
         }
     }
 
@@ -171,7 +172,7 @@ impl<B: Body> Sending<B> {
                     let gather = Gather::new(Instant::now(), transfer, sender, receivers);
                     self.stage = Stage::Gathering(Box::new(gather));
                 }
-                Act::LetGo => self.stage = Stage::Waiting,
+                Act::LetGo => (self.stage, self.fresh) = (Stage::Waiting, false),
                 Act::Refused(why) => {
                     self.events.push_back(SendEvent::Refused(why));
                     self.stage = Stage::Over;
@@ -236,13 +237,9 @@ impl<B: Body> Sending<B> {
         }
     }
 
-    /// Starts, all at once, if every lane is here and the sender has proved to be alive.
-    fn try_commit(&mut self) {
+    /// Starts, all at once, if every client is still there.
+    fn commit(&mut self) {
         let Stage::Gathering(gather) = &mut self.stage else { return };
-        if !gather.is_full() || !gather.confirmed {
-            return;
-        }
-        self.fresh = false;
         let id = gather.transfer;
         if !gather.is_alive() {
             return self.feed(Input::Undone(id));

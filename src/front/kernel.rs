@@ -6,6 +6,7 @@
 use std::io;
 use std::mem::{self, MaybeUninit};
 use std::os::fd::{AsFd, AsRawFd};
+use std::time::Duration;
 
 /// Bytes written to `socket` that its peer's kernel has not acknowledged (`SIOCOUTQ`).
 pub fn unacknowledged(socket: &impl AsFd) -> io::Result<u32> {
@@ -20,7 +21,7 @@ pub fn unacknowledged(socket: &impl AsFd) -> io::Result<u32> {
 ///
 /// `None` if nothing is in flight: a closed window has nothing in flight but probes, and a kernel
 /// that answers them is not silent.
-pub fn silent_ms(socket: &impl AsFd) -> io::Result<Option<u32>> {
+pub fn silent_for(socket: &impl AsFd) -> io::Result<Option<Duration>> {
     let mut info = MaybeUninit::<libc::tcp_info>::zeroed();
     let mut len = mem::size_of::<libc::tcp_info>() as libc::socklen_t;
     // SAFETY: the descriptor is open for as long as the borrow; the kernel writes at most `len`
@@ -41,7 +42,7 @@ pub fn silent_ms(socket: &impl AsFd) -> io::Result<Option<u32>> {
     // valid `tcp_info`, which is made of integers.
     let info = unsafe { info.assume_init() };
     let owes = info.tcpi_unacked > 0 && info.tcpi_retransmits > 0;
-    Ok(owes.then_some(info.tcpi_last_ack_recv))
+    Ok(owes.then(|| Duration::from_millis(info.tcpi_last_ack_recv.into())))
 }
 
 /// Gives pages that hold nothing any more back to the system. Takes milliseconds: not for a worker.
@@ -72,7 +73,7 @@ mod tests {
         while unacknowledged(&here).unwrap() > 0 {
             std::thread::yield_now();
         }
-        assert_eq!(silent_ms(&here).unwrap(), None);
+        assert_eq!(silent_for(&here).unwrap(), None);
     }
 
     #[test]

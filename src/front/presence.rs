@@ -1,7 +1,7 @@
 //! Is this client still there? Watches the socket itself, also while nothing is read from it.
 
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::Interest;
 use tokio::net::TcpStream;
@@ -12,8 +12,8 @@ use super::{kernel, socket};
 /// (spec §12).
 const SILENT_MAX: Duration = Duration::from_secs(60);
 
-/// How often that is looked at: 60 s + 4 s keep the bound of 65 s.
-const LOOK_EVERY: Duration = Duration::from_secs(4);
+/// How often that is looked at: 60 s and twice 2 s keep the bound of 65 s.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// First and longest pause between two looks at what is unacknowledged.
 const ACK_PAUSE: (Duration, Duration) = (Duration::from_micros(500), Duration::from_millis(5));
@@ -36,14 +36,20 @@ pub async fn broken(stream: &TcpStream) {
     let _ = stream.ready(Interest::ERROR).await;
 }
 
-/// Waits until the client's host has been silent for 60 s with data in flight. Cancel-safe.
+/// Waits until the client's host has owed an acknowledgement for 60 s. Cancel-safe.
 pub async fn vanished(stream: &TcpStream) {
+    let mut owing: Option<Instant> = None;
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
-        match kernel::silent_ms(stream) {
-            Ok(Some(ms)) if u128::from(ms) >= SILENT_MAX.as_millis() => return,
-            Ok(_) => {}
+        let silent = match kernel::silent_for(stream) {
+            Ok(silent) => silent,
             Err(_) => return,
+        };
+        let now = Instant::now();
+        // Silence before anything was owed does not count, nor does it go on after any answer.
+        owing = silent.map(|silent| owing.unwrap_or(now).max(now - silent.min(SILENT_MAX)));
+        if owing.is_some_and(|since| now - since >= SILENT_MAX) {
+            return;
         }
     }
 }

@@ -42,6 +42,8 @@ struct Declared {
     held: Option<u8>,
     /// Told once what came before it is out.
     failed: Option<Failure>,
+    /// The declared length is zero, and the body has ended.
+    nothing: bool,
 }
 
 struct Multipart {
@@ -56,7 +58,13 @@ struct Multipart {
 impl<S> Upload<S> {
     /// Bytes as they are; a `length` given holds them to it.
     pub fn plain(source: S, head: Head, length: Option<u64>) -> Self {
-        let declared = length.map(|length| Declared { length, got: 0, held: None, failed: None });
+        let declared = length.map(|length| Declared {
+            length,
+            got: 0,
+            held: None,
+            failed: None,
+            nothing: false,
+        });
         Self { source, head: Some(head), form: declared.map_or(Form::Plain, Form::Declared) }
     }
 
@@ -90,17 +98,39 @@ impl<S: Source<Error = Failure>> Body for Upload<S> {
         if let (None, Form::Multipart(multipart)) = (&self.head, &mut self.form) {
             return multipart.poll_head(&mut self.source, cx);
         }
+        if let Form::Declared(declared @ Declared { length: 0, .. }) = &mut self.form {
+            ready!(declared.poll_nothing(&mut self.source, cx))?;
+        }
         Poll::Ready(self.head.take().ok_or(Failure::Internal))
     }
 }
 
 impl Declared {
+    /// A declared length of zero has no last byte to hold back: the head itself would be the whole
+    /// answer. So it waits for the clean end.
+    fn poll_nothing<S: Source<Error = Failure>>(
+        &mut self,
+        source: &mut S,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Failure>> {
+        let mut byte = [0];
+        let Fill { bytes, .. } = ready!(source.poll_fill(cx, &mut byte))?;
+        if bytes > 0 {
+            return Poll::Ready(Err(Failure::TooLong { declared: 0 }));
+        }
+        self.nothing = true;
+        Poll::Ready(Ok(()))
+    }
+
     fn poll_fill<S: Source<Error = Failure>>(
         &mut self,
         source: &mut S,
         cx: &mut Context<'_>,
         into: &mut [u8],
     ) -> Poll<Result<Fill, Failure>> {
+        if self.nothing {
+            return Poll::Ready(Ok(Fill { bytes: 0, end: true }));
+        }
         if let Some(failure) = self.failed.take() {
             return Poll::Ready(Err(failure));
         }
@@ -265,6 +295,19 @@ mod tests {
         assert_eq!(declared(3, &[b"ab", b"c"], true), ok("ab|c"));
         assert_eq!(declared(3, &[b"ab!"], true), ok("ab!"), "the end comes with the last bytes");
         assert_eq!(declared(0, &[], true), ok(""));
+    }
+
+    #[test]
+    fn a_head_that_is_the_whole_answer_waits_for_the_clean_end() {
+        let head = |pieces: &[&'static [u8]], clean| {
+            let source = Script { pieces: pieces.iter().copied().collect(), clean };
+            let mut upload = Upload::plain(source, Head::default(), Some(0));
+            upload.poll_head(&mut Context::from_waker(std::task::Waker::noop()))
+        };
+        assert_eq!(head(&[], true), Poll::Ready(Ok(Head::default())));
+        let long = Failure::TooLong { declared: 0 };
+        assert_eq!(head(&[b"a"], true), Poll::Ready(Err(long)));
+        assert_eq!(head(&[], false), Poll::Ready(Err(Failure::SenderLost)));
     }
 
     #[test]

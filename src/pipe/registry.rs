@@ -202,7 +202,8 @@ pub(super) fn turned_away(call: Call, full: bool) -> Option<Answer> {
         Call::Attach(a) if full => Some(Answer::Fail { seat: a.seat, why: Failure::Unavailable }),
         Call::Attach(a) => Some(Answer::Lost { seat: a.seat }),
         Call::Leave { seat, ask: true } => Some(Answer::Left { seat, sender_there: false }),
-        Call::Cancel { asker, .. } => Some(Answer::Cancelled { asker, found: false }),
+        // Without an answer the asker hears that the owner cannot be reached.
+        Call::Cancel { asker, .. } if !full => Some(Answer::Cancelled { asker, found: false }),
         _ => None,
     }
 }

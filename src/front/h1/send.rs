@@ -9,14 +9,14 @@ use ::http::header::{
     TRANSFER_ENCODING, X_CONTENT_TYPE_OPTIONS,
 };
 use ::http::{HeaderMap, StatusCode};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::body::SocketBody;
 use super::status::StatusStream;
 use super::{After, Exchange, answer};
 use crate::edge::{SendEvent, SendWish, Sending};
 use crate::flow::is_hung_up;
-use crate::front::{gate, presence, socket};
+use crate::front::{gate, presence};
 use crate::http::admission::SendRequest;
 use crate::http::upload::Upload;
 use crate::http::{BodyKind, Refusal, Reply, reply};
@@ -29,6 +29,10 @@ const LAST_LINES_MAX: Duration = Duration::from_secs(10);
 /// After a multipart body's usable part, the rest is read and dropped for this long (spec §14).
 const EPILOGUE_MAX: Duration = Duration::from_secs(30);
 
+/// Between `100 Continue` and the final head: some proxies lose the body when both share a segment
+/// (spec §7).
+const AFTER_CONTINUE: Duration = Duration::from_millis(50);
+
 type Sender<'a> = Sending<Upload<SocketBody<'a>>>;
 
 /// The conversation with one admitted or refused sender.
@@ -36,6 +40,8 @@ struct Talk<'a> {
     x: &'a Exchange<'a>,
     expects_continue: bool,
     multipart: bool,
+    /// Too early for a final head.
+    quiet_until: Option<Instant>,
     waiting: gate::Waiting,
     said: Said<'a>,
     /// The sender is to prove that it is alive.
@@ -85,8 +91,16 @@ pub async fn exchange(mut x: Exchange<'_>, request: SendRequest, head: Head) -> 
         false => Said::Live(StatusStream::new(x.io)),
     };
     let expects_continue = request.expects_continue;
-    let mut talk =
-        Talk { x: &x, expects_continue, multipart, waiting, said, confirming: false, end: None };
+    let mut talk = Talk {
+        x: &x,
+        expects_continue,
+        multipart,
+        quiet_until: None,
+        waiting,
+        said,
+        confirming: false,
+        end: None,
+    };
     let mut sending = Sending::new(&x.ctx.edge, wish, body);
     talk.run(&mut sending).await;
     match talk.end.take() {
@@ -125,7 +139,7 @@ impl<'a> Talk<'a> {
                         _ => {}
                     }
                     streaming |= matches!(event, SendEvent::Notice(Notice::Streaming { .. }));
-                    self.hear(event).await;
+                    self.hear(event);
                 }
                 () = self.said.flush(), if pending => {}
                 () = presence::gone(io), if watched && !half => {
@@ -166,9 +180,9 @@ impl<'a> Talk<'a> {
         }
     }
 
-    async fn hear(&mut self, event: SendEvent) {
+    fn hear(&mut self, event: SendEvent) {
         match event {
-            SendEvent::Admitted => self.admitted().await,
+            SendEvent::Admitted => self.admitted(),
             SendEvent::Refused(why) => self.end = Some(End::Refused(why)),
             // `run` has looked at these.
             SendEvent::Confirm { .. } | SendEvent::Over => {}
@@ -176,18 +190,26 @@ impl<'a> Talk<'a> {
         }
     }
 
-    /// `100 Continue` goes out alone; the 200 follows 50 ms later.
-    async fn admitted(&mut self) {
+    /// `100 Continue` goes out alone; the final head follows 50 ms later.
+    fn admitted(&mut self) {
         if self.expects_continue {
-            // A client that cannot be written to is found by the watch on its socket.
-            let _ = socket::write_all(self.x.io, b"HTTP/1.1 100 Continue\r\n\r\n").await;
+            // A client that cannot take 25 bytes has not read its last answer yet. It is not waited
+            // for: the wait of this request runs already.
+            let _ = rustix::io::write(self.x.io, b"HTTP/1.1 100 Continue\r\n\r\n");
+            self.quiet_until = Some(Instant::now() + AFTER_CONTINUE);
         }
         if let Said::Live(status) = &mut self.said {
-            if self.expects_continue {
-                status.hold();
-            }
+            status.hold(self.quiet_until);
             status.head(&self.x.status_head());
         }
+    }
+
+    /// A final answer keeps its distance from `100 Continue` too.
+    async fn final_reply(&self, reply: &Reply, close: bool) -> std::io::Result<()> {
+        if let Some(until) = self.quiet_until {
+            sleep_until(until).await;
+        }
+        self.x.reply(reply, close).await
     }
 
     fn tell(&mut self, notice: Notice) {
@@ -217,7 +239,7 @@ impl<'a> Talk<'a> {
             }
             Said::Quiet(lines) => {
                 let reply = Reply::text(StatusCode::OK, std::mem::take(lines));
-                self.x.reply(&reply, !self.x.keep_alive).await.is_ok()
+                self.final_reply(&reply, !self.x.keep_alive).await.is_ok()
             }
         };
         let Some(mut source) = source.filter(|_| written) else { return After::Close };
@@ -241,7 +263,7 @@ impl<'a> Talk<'a> {
                 let _ = timeout(LAST_LINES_MAX, status.flush()).await;
             }
             Said::Quiet(_) => {
-                let _ = self.x.reply(&reply::quiet_failure(why), true).await;
+                let _ = self.final_reply(&reply::quiet_failure(why), true).await;
             }
         }
         answer::linger(self.x.io).await;

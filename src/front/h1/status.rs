@@ -1,8 +1,6 @@
 //! The status stream of an HTTP/1.1 sender: lines as chunks, written when the socket takes them.
 //! The data path never waits for it (spec §9).
 
-use std::time::Duration;
-
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
@@ -10,10 +8,6 @@ use crate::flow::chunked::{CHUNK_HEAD_MAX, LAST_CHUNK, chunk_head};
 
 /// Lines that wait for a client that does not read (spec §9); beyond it only those go in that must.
 const QUEUE_MAX: usize = 16 << 10;
-
-/// Between `100 Continue` and the final head: some proxies lose the body when both share a segment
-/// (spec §7).
-const AFTER_CONTINUE: Duration = Duration::from_millis(50);
 
 /// What is on its way to one sender.
 pub struct StatusStream<'a> {
@@ -31,9 +25,9 @@ impl<'a> StatusStream<'a> {
         Self { io, queue: Vec::new(), hold: None, broken: false }
     }
 
-    /// `100 Continue` was written just now.
-    pub fn hold(&mut self) {
-        self.hold = Some(Instant::now() + AFTER_CONTINUE);
+    /// Writes nothing before `until`.
+    pub fn hold(&mut self, until: Option<Instant>) {
+        self.hold = until;
     }
 
     /// Is it too early for the final head?
