@@ -73,10 +73,11 @@ fn worker(
             let ctx = Rc::new(Context { edge, gate, policy, trusted: pages.trusted });
             Ok(fn_service(move |io: TcpStream| {
                 let (ctx, web) = (ctx.clone(), web.clone());
-                async move {
+                // Boxed, because the server would keep room for it twice.
+                Box::pin(async move {
                     connection(io, ctx, &*web).await;
                     Ok::<_, ()>(())
-                }
+                })
             }))
         }
     })

@@ -136,6 +136,8 @@ impl Rendezvous {
         let Attach { role, n, label, .. } = attach;
         self.make_way(since, role, out);
         self.n.get_or_insert(n);
+        // Most names have one waiter for most of their life.
+        self.places.reserve_exact(usize::from(self.places.is_empty()));
         self.places.push(Place { seat, role, to: from, since, phase: Phase::Parked, label });
         out.push(Output { to: from, answer: Answer::Parked { seat, k: self.receivers() } });
         if role == Role::Receiver && seat.attempt == 1 {
