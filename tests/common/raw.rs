@@ -35,10 +35,11 @@ impl Raw {
         Raw::over(socket.into())
     }
 
-    /// Connects with the smallest receive buffer, so that not reading is noticed early.
+    /// Connects with the smallest buffers, so that not reading is noticed early on either side.
     pub fn connect_narrow(address: SocketAddr) -> Raw {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         socket.set_recv_buffer_size(4096).unwrap();
+        socket.set_send_buffer_size(4096).unwrap();
         socket.connect(&address.into()).expect("the server accepts");
         Raw::over(socket.into())
     }
@@ -279,6 +280,15 @@ impl Raw {
         let answered = !matches!(self.stream.peek(&mut [0]), Err(error) if timed_out(&error));
         self.stream.set_nonblocking(false).unwrap();
         answered
+    }
+
+    /// Waits for the next answer and says whether it is an error; nothing of it is taken.
+    #[track_caller]
+    pub fn is_refused(&mut self) -> bool {
+        while find(&self.inbox, b"\r\n").is_none() {
+            self.fill(PATIENCE).unwrap_or_else(|end| panic!("no answer but {end:?}"));
+        }
+        !self.inbox.starts_with(b"HTTP/1.1 2")
     }
 
     /// The next decoded piece of the body, or its end.

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::common::server::head;
-use crate::common::{Raw, Server, unique};
+use crate::common::{End, Raw, Server, unique};
 use crate::reading::{assert_error_headers, expect_error};
 
 /// Reads an answer of the HTTP parser: one of `statuses`, then the end of the connection.
@@ -138,6 +138,25 @@ fn row_11_nothing_is_ever_proxied() {
         server.request(format!("GET http://elsewhere.example{name} HTTP/1.1\r\nHost: h\r\n\r\n"));
     let _sender = server.put(&name);
     receiver.head().expect(200);
+    // What replaces Host is what the texts of pages are made from.
+    let mut page =
+        server.request("GET http://other.example:99/new HTTP/1.1\r\nHost: a.example\r\n\r\n");
+    page.head().expect(200);
+    let url = String::from_utf8(page.rest().0).unwrap();
+    assert!(url.starts_with("http://other.example:99/"), "{url}");
+}
+
+#[test]
+fn row_11_no_scheme_goes_round_the_allowed_hosts() {
+    let server = Server::start(&["--allowed-hosts", "pipe.example.com"]);
+    let text = "[ERROR] This host name is not served here.";
+    for scheme in ["http", "https", "ftp", "HTTP", "x+y-z.1"] {
+        for target in ["/x", "/help", "/api/v1/pipe/health", ""] {
+            let request =
+                format!("GET {scheme}://evil{target} HTTP/1.1\r\nHost: pipe.example.com\r\n\r\n");
+            expect_error(&mut server.request(request), 421, "misdirected", text);
+        }
+    }
 }
 
 #[test]
@@ -240,7 +259,7 @@ fn row_20_large_heads() {
     let mut raw = server.connect();
     let _ =
         raw.try_send(format!("GET /x HTTP/1.1\r\nHost: h\r\n{}: v\r\n\r\n", "n".repeat(100 << 10)));
-    expect_rejected(&mut raw, &[400, 431], "a name of 100 KiB");
+    expect_rejected(&mut raw, &[431], "a name of 100 KiB");
 }
 
 #[test]
@@ -331,14 +350,24 @@ fn row_32_internal_words_are_ordinary_names() {
 }
 
 #[test]
-fn a_refused_parser_error_has_the_common_headers_if_it_has_a_body() {
+fn a_parser_error_has_a_text_and_the_common_headers() {
     let server = Server::start(&[]);
-    let mut raw = server.request("GET /x HTTP/1.1\r\n\r\n");
-    let head = raw.head();
-    let (body, _) = raw.rest();
-    if !body.is_empty() {
-        assert!(body.starts_with(b"[ERROR] ") && body.ends_with(b"\n"));
-        let code = head.get("x-pipe-error").unwrap_or_default().to_owned();
-        assert_error_headers(&head, &code);
+    for (request, why) in [
+        ("GET /x HTTP/1.1\r\n\r\n", "no Host"),
+        ("GET /x HTTP/3.0\r\nHost: h\r\n\r\n", "only HTTP/1.0 and HTTP/1.1 are served here"),
+        ("GET /x HTTP/1.1\r\nHost: h\r\nnonsense\r\n\r\n", "a header field is malformed"),
+        ("GET /x HTTP/1.1\nHost: h\n\n", "a line ends without CR"),
+    ] {
+        let mut raw = server.request(request);
+        let text = format!("[ERROR] Malformed HTTP request: {why}.");
+        let head = expect_error(&mut raw, 400, "bad_request", &text);
+        head.expect_field("connection", "close");
     }
+    let many = (0..97).map(|at| format!("X-{at}: v\r\n")).collect::<String>();
+    let mut raw = server.request(format!("GET /x HTTP/1.1\r\nHost: h\r\n{many}\r\n"));
+    let head = raw.head();
+    let (body, end) = raw.rest();
+    assert!(body.starts_with(b"[ERROR] Request head too large") && body.ends_with(b"\n"));
+    assert_eq!(end, End::Clean);
+    assert_error_headers(head.expect(431).expect_field("connection", "close"), "head_too_large");
 }

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use crate::common::server::head;
-use crate::common::{End, PATIENCE, Server, timed, unique};
-use crate::reading::{LOST, expect_complete, expect_failure};
+use crate::common::{End, PATIENCE, SOON, Server, timed, unique};
+use crate::reading::{LOST, expect_complete, expect_error, expect_failure};
 
 /// Row 17: what may not stand where a chunk size is expected.
 const BAD_SIZES: [&str; 11] = [
@@ -37,24 +37,24 @@ fn row_17_a_malformed_chunk_in_the_stream_is_a_cut() {
 }
 
 #[test]
-fn row_17_a_malformed_first_chunk_is_never_a_transfer() {
+fn row_17_a_malformed_first_chunk_is_refused_and_touches_nobody() {
     let server = Server::start(&[]);
+    let text = "[ERROR] Malformed HTTP request: the first chunk is malformed.";
     for bad in BAD_SIZES {
         let name = unique();
-        let mut receiver = server.get(&format!("{name}?wait=2"));
+        let mut receiver = server.waiting_receivers(&name, 1).remove(0);
+        // One write, so that the chunk comes in the same segment as the head.
         let request = head("PUT", &name, &["Transfer-Encoding: chunked"]) + bad;
         let mut sender = server.request(request);
-        if sender.head().status == 200 {
-            let (lines, end) = sender.lines();
-            assert!(lines.iter().any(|line| line.starts_with("[ERROR]")), "{bad:?} {lines:?}");
-            assert_ne!(end, End::Clean, "{bad:?}");
-        }
-        let head = receiver.head();
-        if head.status == 200 {
-            assert_ne!(receiver.rest().1, End::Clean, "{bad:?}");
-        } else {
-            head.expect(408);
-        }
+        let head = expect_error(&mut sender, 400, "bad_request", text);
+        head.expect_field("connection", "close");
+        assert_ne!(sender.closed_within(SOON), End::Reset, "{bad:?}");
+        // The receiver has heard nothing of it, and gets what the next sender sends.
+        assert!(!receiver.is_answered(), "{bad:?}");
+        let mut next = server.put_sized(&name, 4);
+        next.send("good");
+        receiver.head().expect(200);
+        assert_eq!(receiver.rest(), (b"good".to_vec(), End::Clean), "{bad:?}");
     }
 }
 
@@ -152,6 +152,19 @@ fn row_22_a_head_has_ten_seconds() {
     half.closed_within(Duration::from_secs(3));
     dripped.closed_within(Duration::from_secs(3));
     dripping.join().unwrap();
+}
+
+#[test]
+fn a_head_that_has_begun_behind_another_request_has_ten_seconds_too() {
+    let server = Server::start(&[]);
+    let mut raw = server.request(head("GET", "/x?n=0", &[]) + "GET /y HTTP/1.1\r\nHost:");
+    raw.head().expect(400);
+    let _ = raw.rest();
+    let (_, time) = timed(|| {
+        let text = "[ERROR] Request head timed out.";
+        expect_error(&mut raw, 408, "head_timeout", text).expect_field("connection", "close");
+    });
+    assert!(time > Duration::from_millis(8500) && time < Duration::from_secs(15), "{time:?}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::common::server::head;
 use crate::common::{Curl, End, PATIENCE, SOON, Server, eventually, timed, unique};
 use crate::reading::{draining, expect_complete, expect_error, expect_failure};
 
@@ -64,6 +65,39 @@ fn a_streaming_pipe_is_cut_on_both_sides() {
         assert_eq!(receiver.rest(), (vec![], End::Short));
     }
     server.assert_usable(&name);
+}
+
+/// Wherever the DELETE meets the match, everybody hears of it.
+#[test]
+fn cancelling_at_the_moment_of_the_match_leaves_nobody_without_an_answer() {
+    let server = Server::start(&[]);
+    for round in 0..40 {
+        let name = unique();
+        let mut receivers = server.waiting_receivers(&name, 2);
+        // Both connections are there before, so that the requests come as one after the other.
+        let (mut sender, mut asker) = (server.connect(), server.connect());
+        sender.send(head("PUT", &format!("{name}?n=2"), &["Transfer-Encoding: chunked"]));
+        asker.send(head("DELETE", &name, &[]));
+        asker.head().expect(204);
+        let mut started = 0;
+        for receiver in &mut receivers {
+            let head = receiver.try_head();
+            let head = head.unwrap_or_else(|end| panic!("round {round}: {end:?} and no answer"));
+            let (rest, end) = receiver.rest();
+            match head.status {
+                200 => assert!(rest.is_empty() && end != End::Clean, "round {round}: {end:?}"),
+                410 => assert_eq!((&rest[..], end), (&b"[ERROR] Cancelled.\n"[..], End::Clean)),
+                _ => panic!("round {round}: {head:?}"),
+            }
+            started += usize::from(head.status == 200);
+        }
+        assert!(started == 0 || started == 2, "round {round}: {started} of 2 have started");
+        sender.head().expect(200);
+        // It may have come after the DELETE, and waits then.
+        if started > 0 {
+            expect_failure(&mut sender, "[ERROR] Cancelled.");
+        }
+    }
 }
 
 #[test]

@@ -70,14 +70,30 @@ fn an_interrupt_refuses_at_once() {
 
 #[test]
 fn a_second_signal_ends_it_at_once() {
-    let mut server = Server::start(&[]);
-    let (mut running, _receivers) = server.streaming(&unique(), 1);
-    server.signal(Signal::TERM);
-    running.chunk(b"still fine");
-    server.assert_usable(&unique());
-    server.signal(Signal::TERM);
-    let (_, time) = timed(|| server.exit_code(PATIENCE));
-    assert!(time < SOON, "{time:?}");
+    for (signal, wanted) in [(Signal::TERM, 143), (Signal::INT, 130)] {
+        let mut server = Server::start(&[]);
+        let (mut running, mut receivers) = server.streaming(&unique(), 2);
+        let name = unique();
+        let mut other = server.waiting_sender(&name, 1);
+        let mut old = server.request(format!("GET {name} HTTP/1.0\r\n\r\n"));
+        old.head().expect(200);
+        server.signal(Signal::TERM);
+        running.chunk(b"still fine");
+        other.chunk(b"still fine");
+        for receiver in receivers.iter_mut().chain([&mut old]) {
+            assert_eq!(receiver.body(10), b"still fine");
+        }
+        server.assert_usable(&unique());
+        server.signal(signal);
+        let (code, time) = timed(|| server.exit_code(PATIENCE));
+        assert_eq!(code, Some(wanted), "what shells give for the signal");
+        assert!(time < SOON, "{time:?}");
+        for receiver in &mut receivers {
+            let (rest, end) = receiver.rest();
+            assert!(rest.is_empty() && end != End::Clean, "{end:?}");
+        }
+        assert_eq!(old.rest(), (vec![], End::Reset), "FIN is a clean end for HTTP/1.0");
+    }
 }
 
 #[test]

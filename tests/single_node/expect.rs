@@ -91,5 +91,8 @@ fn a_refused_curl_with_a_silent_stdin_ends_at_once() {
         assert_eq!(body, "[ERROR] Receiver count mismatch — expected 30 but got 3.");
         fastest = fastest.min(time.parse().unwrap());
     }
-    assert!(fastest < 0.3, "100 ms, not {fastest} s");
+    // The 100 ms of the specification hold on a quiet machine. A busy one only ever adds, so the
+    // fastest of five counts, with some room; a curl that is not refused before `100 Continue` takes
+    // a second before it sends without one.
+    assert!(fastest < 0.25, "100 ms, not {fastest} s");
 }

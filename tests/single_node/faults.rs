@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
+use crate::common::server::head;
 use crate::common::{Curl, End, PATIENCE, Raw, SOON, Server, eventually, pattern, timed, unique};
 use crate::reading::{ALL_GONE, expect_complete, expect_error, expect_failure};
 
@@ -176,6 +177,31 @@ fn row_8_no_ghost_of_a_sender_is_ever_matched() {
             assert_eq!(receiver.rest(), (b"living".to_vec(), End::Clean));
         }
     }
+}
+
+/// A FIN is enough to know that a Content-Length will not be met, also while a receiver that takes
+/// nothing keeps the server from reading on. The upload is large enough to fill the window and the
+/// way to the receiver, and small enough that the rest and the FIN fit into the server's kernel:
+/// what its own kernel keeps back, nobody can know of.
+#[test]
+fn row_1_a_sender_that_leaves_behind_a_frozen_receiver_frees_the_name() {
+    let server = Server::start(&["--window", "64KiB"]);
+    let name = unique();
+    let mut sender = server.put_sized(&name, 100_000_000);
+    sender.head().expect(200);
+    let mut frozen = Raw::connect_narrow(server.address());
+    frozen.send(head("GET", &name, &[]));
+    sender.line_until("[INFO] Streaming to 1 receiver(s)...");
+    let body = pattern(144 << 10);
+    sender.send(&body);
+    // Everything it was told has been read, so that closing is a FIN and no reset.
+    sender.expect_silence(Duration::from_millis(200));
+    drop(sender);
+    let (_, time) = timed(|| eventually("the name is free", SOON, || server.is_idle(&name)));
+    assert!(time < SOON, "{time:?}");
+    frozen.head().expect(200);
+    let (bytes, end) = frozen.rest();
+    assert!(body.starts_with(&bytes) && end == End::Short, "{} {end:?}", bytes.len());
 }
 
 #[test]

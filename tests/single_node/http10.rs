@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::common::{End, Raw, Server, assert_lines, unique};
+use rustix::process::Signal;
+
+use crate::common::{Curl, End, PATIENCE, Raw, Server, assert_lines, unique};
 
 fn get(server: &Server, target: &str) -> Raw {
     server.request(format!("GET {target} HTTP/1.0\r\n\r\n"))
@@ -81,6 +83,23 @@ fn a_failure_is_a_reset_when_the_body_is_close_delimited_and_short_otherwise() {
     assert_eq!(receiver.body(3), b"abc");
     drop(sender);
     assert_ne!(receiver.rest().1, End::Clean);
+}
+
+/// FIN is what the kernel would send for a process that is killed.
+#[test]
+fn a_server_that_is_killed_is_no_clean_end_of_a_close_delimited_body() {
+    let mut server = Server::start(&[]);
+    let name = unique();
+    let url = server.url(&name);
+    let curl = Curl::start(&["-0", "-fsSN", &url]);
+    let mut sender = server.put(&name);
+    sender.head().expect(200);
+    sender.line_until("[INFO] Streaming to 1 receiver(s)...");
+    sender.chunk(b"half of it");
+    curl.expect_output("half of it");
+    server.signal(Signal::KILL);
+    assert_eq!(server.exit_code(PATIENCE), None);
+    assert_eq!(curl.ended().expect(56).text(), "half of it");
 }
 
 #[test]

@@ -190,11 +190,13 @@ fn row_10_the_commit_gives_every_receiver_its_head() {
     let mut sender = server.waiting_sender(&target, 3);
     let mut receivers: Vec<Raw> = (0..3).map(|_| server.get(&target)).collect();
     sender.line_until("[INFO] Streaming to 3 receiver(s)...");
-    for receiver in &mut receivers {
-        let (head, time) = timed(|| receiver.head());
-        head.expect(200);
-        assert!(time < Duration::from_millis(750), "heads come within 250 ms, not {time:?}");
-    }
+    let (_, time) = timed(|| {
+        for receiver in &mut receivers {
+            receiver.head().expect(200);
+        }
+    });
+    // As much again for a busy machine.
+    assert!(time < Duration::from_millis(500), "heads come within 250 ms, not {time:?}");
 }
 
 #[test]

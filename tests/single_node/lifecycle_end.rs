@@ -1,7 +1,8 @@
 //! The table of spec §8, rows 13 to 20: a name that streams, and how it becomes free. Row 17 is in
 //! `cancel`.
 
-use crate::common::{End, Raw, SOON, Server, pattern, timed, unique};
+use crate::common::server::head;
+use crate::common::{Curl, End, Raw, SOON, Server, pattern, timed, unique};
 use crate::reading::{ALL_GONE, LOST, draining, expect_complete, expect_failure};
 
 #[test]
@@ -113,6 +114,40 @@ fn row_16_the_sender_is_lost_or_its_body_is_malformed() {
             assert!(time < SOON, "{how}: {time:?}");
         }
         assert!(server.is_idle(&name), "{how}: the name is free before anybody sees the cut");
+    }
+}
+
+/// The body is known to have failed when the receivers get to hear of the sender at all.
+#[test]
+fn row_16_a_body_that_fails_at_once_is_a_head_and_a_cut() {
+    let server = Server::start(&[]);
+    let request = |target: &str| {
+        head("PUT", target, &["X-Pipe-Length: 10", "Transfer-Encoding: chunked"])
+            + "5\r\nhello\r\n0\r\n\r\n"
+    };
+    let text = "[ERROR] Transfer failed — the body is shorter than X-Pipe-Length (5 of 10 bytes).";
+    for round in 0..40 {
+        let (name, n) = (unique(), if round % 2 == 0 { 1 } else { 3 });
+        let mut receivers = server.waiting_receivers(&name, n);
+        let mut sender = server.request(request(&format!("{name}?n={n}")));
+        sender.head().expect(200);
+        expect_failure(&mut sender, text);
+        for receiver in &mut receivers {
+            receiver.head().expect(200).expect_field("content-length", "10");
+            let (rest, end) = receiver.rest();
+            assert!(b"hello".starts_with(&rest[..]) && end != End::Clean, "{rest:?} {end:?}");
+        }
+    }
+    for n in [1, 3] {
+        let target = format!("{}?n={n}", unique());
+        let url = server.url(&target);
+        let receivers: Vec<Curl> = (0..n).map(|_| Curl::start(&["-fsSN", &url])).collect();
+        let mut sender = server.request(request(&target));
+        sender.head().expect(200);
+        expect_failure(&mut sender, text);
+        for receiver in receivers {
+            receiver.ended().expect(18);
+        }
     }
 }
 

@@ -6,6 +6,8 @@ use std::time::Duration;
 use crate::common::{End, Raw, SOON, Server, eventually, timed, unique};
 use crate::reading::{expect_complete, expect_error};
 
+const OUT_OF_CONNECTIONS: &str = "[ERROR] Server is out of connections. Try again later.";
+
 #[test]
 fn the_pending_cap_counts_waiting_names() {
     let server = Server::start(&["--max-pending", "2"]);
@@ -87,26 +89,74 @@ fn without_descriptors_the_running_go_on_and_nothing_spins() {
     });
     let ticks = server.cpu_ticks() - before;
     assert!(ticks < 100, "{ticks} ticks in {time:?} is a busy loop");
-    let text = "[ERROR] Server is out of connections. Try again later.";
+    // The others were admitted and wait, or stand in the kernel's queue.
     let mut refused = 0;
-    for raw in &mut crowd {
-        if raw.is_answered() {
-            if let Ok(head) = raw.try_head() {
-                head.expect(503).expect_field("x-pipe-error", "no_fds");
-                assert_eq!(raw.rest(), (format!("{text}\n").into_bytes(), End::Clean));
-            }
-            refused += 1;
-        }
+    for raw in crowd.iter_mut().filter_map(|raw| raw.is_answered().then_some(raw)) {
+        expect_error(raw, 503, "no_fds", OUT_OF_CONNECTIONS);
+        refused += 1;
     }
-    eprintln!("{refused} of {} were refused, the others queued or wait", crowd.len());
+    assert!(refused > 0 && refused < 120, "{refused} of 120 were refused");
     drop(crowd);
-    eventually("it recovers", SOON, || {
-        let mut probe = server.get("/x?n=0");
-        matches!(probe.try_head(), Ok(head) if head.status == 400)
-    });
+    assert_recovers(&server);
     sender.finish();
     assert_eq!(receivers[0].rest(), (vec![], End::Clean));
     expect_complete(&mut sender);
+}
+
+/// Row 22 of §28, with receivers that stream: they hold more than a descriptor each.
+#[test]
+fn streaming_pairs_never_use_up_the_descriptors() {
+    let server = Server::start_limited(128, &["--workers", "2"]);
+    let mut pairs = Vec::new();
+    let mut refused = (0..128).find_map(|_| match try_pair(&server) {
+        Ok(pair) => {
+            pairs.push(pair);
+            None
+        }
+        Err(refused) => Some(refused),
+    });
+    let refused = refused.as_mut().expect("128 descriptors are not enough for 128 pairs");
+    expect_error(refused, 503, "no_fds", OUT_OF_CONNECTIONS);
+    assert!(pairs.len() >= 16, "only {} pairs", pairs.len());
+    for (sender, receiver) in &mut pairs {
+        sender.chunk(b"unaffected");
+        assert_eq!(receiver.body(10), b"unaffected");
+    }
+    // Some leave, and newcomers are served while the others go on.
+    let staying = pairs.split_off(8);
+    drop(pairs);
+    assert_recovers(&server);
+    server.assert_usable(&unique());
+    for (mut sender, mut receiver) in staying {
+        sender.finish();
+        assert_eq!(receiver.rest(), (vec![], End::Clean));
+        expect_complete(&mut sender);
+    }
+}
+
+/// A sender and a receiver that stream, or the one of them that was refused (its answer unread).
+fn try_pair(server: &Server) -> Result<(Raw, Raw), Raw> {
+    let name = unique();
+    let mut sender = server.put(&name);
+    if sender.is_refused() {
+        return Err(sender);
+    }
+    let mut receiver = server.get(&name);
+    if receiver.is_refused() {
+        return Err(receiver);
+    }
+    sender.head().expect(200);
+    sender.line_until("[INFO] Streaming to 1 receiver(s)...");
+    receiver.head().expect(200);
+    Ok((sender, receiver))
+}
+
+#[track_caller]
+fn assert_recovers(server: &Server) {
+    eventually("newcomers are served again", SOON, || {
+        let mut probe = server.get("/x?n=0");
+        matches!(probe.try_head(), Ok(head) if head.status == 400)
+    });
 }
 
 /// P8: a second after the last party has left, everything is given back.

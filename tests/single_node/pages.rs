@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::common::server::{head, run_to_end};
-use crate::common::{End, Raw, SOON, Server, unique};
+use crate::common::{End, Raw, SOON, Server, timed, unique};
 
 /// Reads a whole page as text.
 #[track_caller]
@@ -269,14 +269,49 @@ fn pipelined_requests_are_served_in_order() {
     sender.head().expect(404);
 }
 
+/// Whatever else a request for a page says or announces, the page is the one answer.
 #[test]
 fn a_connection_that_asked_for_a_page_closes_after_it() {
     let server = Server::start(&[]);
-    let mut raw = server.get("/robots.txt");
-    let head = raw.head();
-    let _ = raw.rest();
-    assert_eq!(head.expect(200).get("connection"), Some("close"), "pages are another front");
-    assert_eq!(raw.closed_within(SOON), End::Clean);
+    let table: [(&str, &[&str]); 8] = [
+        ("/robots.txt", &[]),
+        ("/help", &["Connection: keep-alive"]),
+        (
+            "/help",
+            &["Upgrade: h2c", "Connection: Upgrade, HTTP2-Settings", "HTTP2-Settings: AAMAAABk"],
+        ),
+        ("/new", &["Expect: 100-continue"]),
+        ("/new", &["Expect: 100-continue", "Content-Length: 5"]),
+        ("/api/v1/pipe/health", &["Content-Length: 5"]),
+        ("/help", &["Transfer-Encoding: chunked"]),
+        ("/new?a=\"<>{}", &[]),
+    ];
+    for (target, headers) in table {
+        let mut raw = server.get_with(target, headers);
+        let (_, time) = timed(|| {
+            let (head, text) = page(&mut raw);
+            head.expect(200).expect_field("connection", "close");
+            assert!(!text.is_empty(), "{target} {headers:?}");
+            raw.expect_no_more();
+        });
+        assert!(time < SOON, "{target} {headers:?}: {time:?}");
+    }
+}
+
+#[test]
+fn a_request_behind_a_page_is_not_answered() {
+    let server = Server::start(&[]);
+    let name = unique();
+    let mut sender = server.waiting_sender(&name, 1);
+    for behind in [head("GET", &name, &[]), head("DELETE", &name, &[]), head("GET", "/help", &[])] {
+        let mut raw = server.request(head("GET", "/robots.txt", &[]) + &behind);
+        let (head, text) = page(&mut raw);
+        head.expect(200).expect_field("connection", "close");
+        assert_eq!(text, "User-agent: *\nDisallow: /\n");
+        // A FIN, not a reset, which could overtake the page.
+        raw.expect_no_more();
+    }
+    sender.expect_silence(Duration::from_millis(200));
 }
 
 #[test]

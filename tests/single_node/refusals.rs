@@ -257,8 +257,14 @@ fn foreign_hosts_are_misdirected() {
     let mut raw = server.request("OPTIONS /x HTTP/1.1\r\nHost: evil.example.com\r\n\r\n");
     expect_error(&mut raw, 421, "misdirected", text);
     // The authority of an absolute target replaces Host.
-    let absolute = "GET http://evil.example.com/x HTTP/1.1\r\nHost: pipe.example.com\r\n\r\n";
-    expect_error(&mut server.request(absolute), 421, "misdirected", text);
+    for evil in ["http://evil.example.com/x", "http://evil.example.com/help", "ftp://evil/x"] {
+        let request = format!("GET {evil} HTTP/1.1\r\nHost: pipe.example.com\r\n\r\n");
+        expect_error(&mut server.request(request), 421, "misdirected", text);
+    }
+    for page in ["http://pipe.example.com/robots.txt", "ftp://pipe.example.com/robots.txt"] {
+        let request = format!("GET {page} HTTP/1.1\r\nHost: evil.example.com\r\n\r\n");
+        server.request(request).head().expect(200);
+    }
     let mut raw = server.request("GET /robots.txt HTTP/1.1\r\nHost: Pipe.Example.Com\r\n\r\n");
     raw.head().expect(200);
 }
@@ -298,9 +304,14 @@ fn phase_two_switches_do_nothing_when_off_or_for_programs() {
 #[test]
 fn watching_is_not_served_yet() {
     let server = Server::start(&[]);
+    let text = "[ERROR] Status and progress are not enabled on this server.";
     for target in ["/x?status", "/x?status=1&n=0", "/x?progress"] {
-        server.get(target).head().expect(501);
+        expect_error(&mut server.get(target), 501, "not_enabled", text);
     }
+    let mut raw = server.ask("HEAD", "/x?status");
+    assert_error_headers(raw.head().expect(501), "not_enabled");
+    raw.half_close();
+    raw.expect_no_more();
     // It means nothing to a sender.
     server.put("/x?status").head().expect(200);
 }
