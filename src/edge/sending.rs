@@ -99,6 +99,11 @@ impl<B: Body> Sending<B> {
         }
     }
 
+    /// Its receivers take nothing, so that nothing of its body is read either.
+    pub fn is_held_up(&self) -> bool {
+        matches!(&self.stage, Stage::Streaming(_, fanout) if fanout.is_held_up())
+    }
+
     /// The client cannot complete its body any more.
     pub fn lose(&mut self) {
         self.fail(Failure::SenderLost);

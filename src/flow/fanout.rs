@@ -123,6 +123,11 @@ impl<S: Source> Fanout<S> {
         }
     }
 
+    /// The window is full: the source is not read until the slowest lane goes on.
+    pub fn is_held_up(&self) -> bool {
+        self.phase == Phase::Reading && self.filled == self.window_max
+    }
+
     /// Body bytes read so far.
     pub fn total(&self) -> u64 {
         self.total

@@ -204,6 +204,28 @@ fn row_1_a_sender_that_leaves_behind_a_frozen_receiver_frees_the_name() {
     assert!(body.starts_with(&bytes) && end == End::Short, "{} {end:?}", bytes.len());
 }
 
+/// Killed with every buffer full, a sender's kernel keeps its FIN behind the unsent body. It is asked
+/// for a sign of life all the same, and its reset ends the transfer (spec §12: 25 s).
+#[test]
+fn row_1_a_sender_killed_with_every_buffer_full_is_found() {
+    let server = Server::start(&["--window", "64KiB"]);
+    let name = unique();
+    let mut sender = server.put_sized(&name, 100_000_000);
+    sender.head().expect(200);
+    let mut frozen = Raw::connect_narrow(server.address());
+    frozen.send(head("GET", &name, &[]));
+    sender.line_until("[INFO] Streaming to 1 receiver(s)...");
+    let mut writer = sender.writer();
+    writer.set_write_timeout(Some(Duration::from_millis(300))).unwrap();
+    while writer.write_all(&[b'x'; 65536]).is_ok() {}
+    sender.expect_silence(Duration::from_millis(200));
+    drop((sender, writer));
+    eventually("the name is free", Duration::from_secs(40), || server.is_idle(&name));
+    frozen.head().expect(200);
+    let (bytes, end) = frozen.rest();
+    assert!(bytes.iter().all(|&b| b == b'x') && end == End::Short, "{} {end:?}", bytes.len());
+}
+
 #[test]
 fn row_9_nobody_comes() {
     let server = Server::start(&["--wait", "2"]);

@@ -33,6 +33,10 @@ const EPILOGUE_MAX: Duration = Duration::from_secs(30);
 /// (spec §7).
 const AFTER_CONTINUE: Duration = Duration::from_millis(50);
 
+/// A sender that is held up by its receivers is probed this often (spec §12: killed with every buffer
+/// full, it is found within 25 s).
+const PROBE_EVERY: Duration = Duration::from_secs(12);
+
 type Sender<'a> = Sending<Upload<SocketBody<'a>>>;
 
 /// The conversation with one admitted or refused sender.
@@ -124,6 +128,7 @@ impl<'a> Talk<'a> {
     async fn run(&mut self, sending: &mut Sender<'a>) {
         let io = self.x.io;
         let (mut streaming, mut half) = (false, false);
+        let mut probe = Instant::now() + PROBE_EVERY;
         loop {
             let pending = self.is_pending();
             let watched = !sending.is_uploaded();
@@ -152,6 +157,12 @@ impl<'a> Talk<'a> {
                     }
                 }
                 () = presence::broken(io), if watched && streaming => return,
+                () = sleep_until(probe), if watched && streaming => {
+                    probe = Instant::now() + PROBE_EVERY;
+                    if let (true, Said::Live(status)) = (sending.is_held_up(), &mut self.said) {
+                        status.probe();
+                    }
+                }
                 alive = presence::acknowledged(io), if confirming => {
                     if alive.is_err() {
                         return;

@@ -9,12 +9,17 @@ use crate::flow::chunked::{CHUNK_HEAD_MAX, LAST_CHUNK, chunk_head};
 /// Lines that wait for a client that does not read (spec §9); beyond it only those go in that must.
 const QUEUE_MAX: usize = 16 << 10;
 
+/// Most zeros before one chunk size, which may have 16 digits; lines need three.
+const PROBES_MAX: u8 = 12;
+
 /// What is on its way to one sender.
 pub struct StatusStream<'a> {
     io: &'a TcpStream,
     queue: Vec<u8>,
     /// Nothing is written before this.
     hold: Option<Instant>,
+    /// Zeros written since the last chunk.
+    probes: u8,
     /// The client takes nothing any more: all is dropped.
     broken: bool,
 }
@@ -22,7 +27,7 @@ pub struct StatusStream<'a> {
 impl<'a> StatusStream<'a> {
     /// Nothing to say yet.
     pub fn new(io: &'a TcpStream) -> Self {
-        Self { io, queue: Vec::new(), hold: None, broken: false }
+        Self { io, queue: Vec::new(), hold: None, probes: 0, broken: false }
     }
 
     /// Writes nothing before `until`.
@@ -45,10 +50,20 @@ impl<'a> StatusStream<'a> {
         if self.broken || (!must && self.queue.len() >= QUEUE_MAX) {
             return;
         }
+        self.probes = 0;
         let mut size = [0; CHUNK_HEAD_MAX];
         self.queue.extend_from_slice(chunk_head(&mut size, line.len()));
         self.queue.extend_from_slice(line.as_bytes());
         self.queue.extend_from_slice(b"\r\n");
+    }
+
+    /// Writes a byte that says nothing: a leading zero of the next chunk size. A host whose program
+    /// was killed answers it with a reset, even while it holds unsent body and so sends no FIN.
+    pub fn probe(&mut self) {
+        if self.queue.is_empty() && self.hold.is_none() && self.probes < PROBES_MAX {
+            self.probes += 1;
+            self.queue.push(b'0');
+        }
     }
 
     /// Queues the clean end.
