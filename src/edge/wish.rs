@@ -41,7 +41,7 @@ pub enum SendEvent {
     Refused(Reject),
     /// Say this to the client.
     Notice(Notice),
-    /// Call [`Sending::confirm`] once the client is known to be there: its host has acknowledged all
+    /// Call [`super::Sending::confirm`] once the client is known to be there: its host has acknowledged all
     /// it was told, or, if it has just arrived (`fresh`), its connection stands.
     Confirm {
         /// It came last: its request itself is the proof that it lives.

@@ -42,7 +42,7 @@ pub enum LaneEnd {
     Cut,
 }
 
-/// The writing half. Dropped before [`Lane::finish`]: the lane is cut, or undone if it never started.
+/// The writing half. Dropped before all is written, it is cut, or undone if it never started.
 pub struct Lane {
     way: Way,
     shared: Arc<Shared>,
