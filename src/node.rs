@@ -159,7 +159,8 @@ async fn tidy(edge: Edge) {
 async fn drain(parts: &Parts, limit: Duration, polite: bool) {
     let start = Instant::now();
     let end = start + limit;
-    info!(limit_s = limit.as_secs(), "draining, a second signal stops at once");
+    let (waiting, active) = parts.edge.load();
+    info!(waiting, active, limit_s = limit.as_secs(), "draining, a second signal stops at once");
     if polite && nothing_left(parts, end.min(start + LAME_DUCK)).await {
         return;
     }

@@ -6,14 +6,13 @@
 use std::fmt;
 use std::time::Duration;
 
-use ::http::header::{
-    ACCEPT, CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, EXPECT, HOST, HeaderMap,
-};
+use ::http::header::{CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, EXPECT, HOST, HeaderMap};
 use ::http::{Method, Version};
 
 use crate::pipe::PipePath;
 
 use super::boundary::{boundary, is_form_data};
+use super::pages::accepts;
 use super::query::{Query, count};
 use super::target::{Endpoint, Page, Route, Target};
 use super::{BodyKind, Refusal, Reply, RequestHead, cors};
@@ -253,7 +252,7 @@ fn receive(
         return Err(Refusal::NoWatching);
     }
     check_switches(query)?;
-    if query.page() && accepts_html(headers) {
+    if query.page() && accepts(headers, "text/html") {
         return Err(Refusal::NoSuchPage);
     }
     if query.progress() {
@@ -354,11 +353,6 @@ fn expects_continue(headers: &HeaderMap) -> Result<bool, Refusal> {
     } else {
         Err(Refusal::Expectation)
     }
-}
-
-fn accepts_html(headers: &HeaderMap) -> bool {
-    let html = |part: &[u8]| part.eq_ignore_ascii_case(b"text/html");
-    headers.get_all(ACCEPT).iter().any(|value| value.as_bytes().windows(9).any(html))
 }
 
 fn not_for_names(method: &Method, status: bool) -> Refusal {

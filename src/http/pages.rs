@@ -3,10 +3,7 @@
 
 use std::time::Duration;
 
-use ::http::header::{
-    ACCEPT, ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue,
-    VARY, X_CONTENT_TYPE_OPTIONS,
-};
+use ::http::header::{ACCEPT, CACHE_CONTROL, HeaderValue, VARY};
 use ::http::{HeaderMap, StatusCode};
 use bytes::Bytes;
 
@@ -87,14 +84,7 @@ pub fn accepts(headers: &HeaderMap, media_type: &str) -> bool {
 
 /// A page with the headers that all of them have.
 pub(super) fn page(media_type: &'static str, body: impl Into<Bytes>) -> Reply {
-    let common: [(HeaderName, &'static str); 4] = [
-        (CONTENT_TYPE, media_type),
-        (CACHE_CONTROL, "no-store"),
-        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
-    ];
-    let common = common.map(|(name, value)| (name, HeaderValue::from_static(value)));
-    Reply { status: StatusCode::OK, headers: HeaderMap::from_iter(common), body: body.into() }
+    Reply::body(StatusCode::OK, media_type, body)
 }
 
 /// Says that another `Accept` may get another page.

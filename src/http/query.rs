@@ -8,6 +8,7 @@ use percent_encoding::percent_decode;
 use crate::pipe::RECEIVERS_MAX;
 
 use super::Refusal;
+use super::disposition::FILE_NAME_MAX;
 
 /// Every parameter with a meaning; all others are ignored.
 const KNOWN: [&str; 16] = [
@@ -17,8 +18,6 @@ const KNOWN: [&str; 16] = [
 
 /// The longest `wait` and `stall`, in seconds.
 const SECONDS_MAX: u64 = 3600;
-/// The longest file name a receiver can ask for, in characters.
-const FILE_NAME_MAX: usize = 255;
 /// The longest reason of a DELETE, in characters.
 const REASON_MAX: usize = 200;
 /// The longest number that an error text repeats, in characters (spec §27, row 2).

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use actix::{Actor, ActorContext, Context, Handler, Message};
 
+use tracing::error;
+
 use super::registry::{Shared, turned_away};
 use super::rendezvous::{Output, Rendezvous, Room};
 use super::{Call, PipePath, ReplyTo};
@@ -154,7 +156,8 @@ impl Drop for Pipe {
         // A sender that comes back takes its id up again.
         self.labels.iter().for_each(|label| self.shared.end_label(label));
         if std::thread::panicking() {
-            self.shared.count_panic();
+            let panics = self.shared.count_panic();
+            error!(panics, "the actor of a name has panicked, who waits there attaches again");
         }
         for output in self.machine.wreck() {
             self.shared.emit(output);

@@ -96,13 +96,13 @@ impl Registry {
         (self.0.pending.get(), self.0.active.get())
     }
 
-    /// Actors that were lost to a defect since the start.
-    pub fn panics(&self) -> u64 {
+    #[cfg(test)]
+    fn panics(&self) -> u64 {
         self.0.panics.load(Ordering::Relaxed)
     }
 
-    /// Names that have an actor.
-    pub fn names(&self) -> usize {
+    #[cfg(test)]
+    fn names(&self) -> usize {
         self.0.shards.iter().map(|s| lock(s).len()).sum()
     }
 }
@@ -186,8 +186,9 @@ impl Shared {
         lock(&self.receipts).end(Instant::now(), label);
     }
 
-    pub(super) fn count_panic(&self) {
-        self.panics.fetch_add(1, Ordering::Relaxed);
+    /// One more actor was lost to a defect; how many in all.
+    pub(super) fn count_panic(&self) -> u64 {
+        self.panics.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     fn shard(&self, path: &PipePath) -> &Mutex<HashMap<PipePath, Slot>> {
