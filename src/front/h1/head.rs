@@ -297,3 +297,147 @@ fn asks_to_close(headers: &HeaderMap) -> bool {
 fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+    /// Feeds `bytes` in pieces of `step`, as a socket would.
+    fn feed(bytes: &[u8], step: usize) -> Result<Option<Parsed>, Refusal> {
+        let (mut buf, mut scan) = (BytesMut::new(), Scan::default());
+        for piece in bytes.chunks(step.max(1)) {
+            buf.extend_from_slice(piece);
+            if let Some(len) = scan.head_end(&mut buf)? {
+                return parse(&buf[..len], PEER).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    fn ok(head: &str) -> Parsed {
+        feed(head.as_bytes(), 7).ok().flatten().unwrap_or_else(|| unreachable!("refused: {head}"))
+    }
+
+    fn refusal(head: &str) -> Option<Refusal> {
+        feed(head.as_bytes(), 5).err()
+    }
+
+    #[test]
+    fn a_head_is_taken_apart() {
+        let parsed =
+            ok("\r\n\r\nPUT /a?n=2 HTTP/1.1\r\nHost: h:80\r\nX-A: 1\r\nx-a:  2 \r\n\r\nbody");
+        assert_eq!(parsed.head.method, Method::PUT);
+        assert_eq!(parsed.head.target, b"/a?n=2");
+        let values: Vec<_> = parsed.head.headers.get_all("x-a").iter().collect();
+        assert_eq!(values, ["1", "2"]);
+        assert_eq!((parsed.head.body, parsed.keep_alive), (BodyKind::Empty, true));
+    }
+
+    #[test]
+    fn an_absolute_target_replaces_the_host() {
+        let parsed = ok("GET ftp://other:99/x?y HTTP/1.1\r\nHost: h\r\n\r\n");
+        assert_eq!(parsed.head.target, b"/x?y");
+        assert_eq!(parsed.head.headers.get_all(HOST).iter().collect::<Vec<_>>(), ["other:99"]);
+        assert_eq!(ok("GET http://h HTTP/1.1\r\nHost: h\r\n\r\n").head.target, b"/");
+    }
+
+    #[test]
+    fn there_is_one_way_to_read_where_the_body_ends() {
+        let kind =
+            |fields: &str| ok(&format!("PUT /x HTTP/1.1\r\nHost: h\r\n{fields}\r\n")).head.body;
+        assert_eq!(kind("Content-Length: 007\r\n"), BodyKind::Length(7));
+        assert_eq!(kind("Transfer-Encoding: Chunked\r\n"), BodyKind::Stream);
+        for fields in [
+            "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
+            "Content-Length: 5\r\nContent-Length: 5\r\n",
+            "Content-Length: +5\r\n",
+            "Content-Length: 5,5\r\n",
+            "Content-Length: \r\n",
+            "Content-Length: 18446744073709551616\r\n",
+            "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+            "Transfer-Encoding: gzip, chunked\r\n",
+            "Transfer-Encoding : chunked\r\n",
+            "A: b\r\n folded\r\n",
+            "no colon\r\n",
+            "A: \0\r\n",
+        ] {
+            let head = format!("PUT /x HTTP/1.1\r\nHost: h\r\n{fields}\r\n");
+            assert!(matches!(refusal(&head), Some(Refusal::Malformed(_))), "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn http_1_0_knows_lengths_only_and_closes() {
+        let parsed = ok("PUT /x HTTP/1.0\r\nContent-Length: 1\r\nConnection: keep-alive\r\n\r\n");
+        assert_eq!((parsed.head.body, parsed.keep_alive), (BodyKind::Length(1), false));
+        for fields in ["", "Transfer-Encoding: chunked\r\n"] {
+            let head = format!("POST /x HTTP/1.0\r\n{fields}\r\n");
+            assert!(matches!(refusal(&head), Some(Refusal::Malformed(_))), "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn hosts_are_checked() {
+        for host in ["h", "h:80", "[::1]", "[::1]:80", "a-b.c_d:1", "127.0.0.1"] {
+            assert!(is_host(host.as_bytes()), "{host}");
+        }
+        for host in ["", ":80", "a@b", "a/b", "a b", "[::1", "[::1]x", "h:port", "h:123456", "a?b"]
+        {
+            assert!(!is_host(host.as_bytes()), "{host}");
+        }
+        let head = |fields: &str| refusal(&format!("GET /x HTTP/1.1\r\n{fields}\r\n"));
+        assert_eq!(head(""), Some(Refusal::Malformed("no Host")));
+        assert_eq!(head("Host: a\r\nHost: a\r\n"), Some(Refusal::Malformed("more than one Host")));
+    }
+
+    #[test]
+    fn noise_is_refused_at_its_first_byte() {
+        for noise in ["\x16\x03\x01", " GET", "GET /x HTTP/1.1\n", "GET /x HTTP/1.1\rX", "G\0"] {
+            assert!(matches!(refusal(noise), Some(Refusal::Malformed(_))), "{noise:?}");
+        }
+        assert_eq!(refusal("GET /a\x01b"), Some(Refusal::BadPath));
+        assert_eq!(refusal("GET /x HT"), None, "the rest may still come");
+    }
+
+    #[test]
+    fn connections_close_when_asked() {
+        let keeps = |value: &str| {
+            ok(&format!("GET /x HTTP/1.1\r\nHost: h\r\nConnection: {value}\r\n\r\n")).keep_alive
+        };
+        assert!(keeps("keep-alive") && keeps("closed"));
+        assert!(!keeps("close") && !keeps("x, CLOSE") && !keeps("close , y"));
+    }
+
+    proptest! {
+        #[test]
+        fn noise_never_panics_and_pieces_make_no_difference(
+            bytes in proptest::collection::vec(any::<u8>(), 0..200),
+            step in 1usize..50,
+        ) {
+            let whole = feed(&bytes, usize::MAX).map(|p| p.map(|p| p.len));
+            prop_assert_eq!(feed(&bytes, step).map(|p| p.map(|p| p.len)), whole);
+        }
+
+        #[test]
+        fn a_good_head_is_read_alike_in_any_pieces(
+            target in "/[a-z0-9%/?=&]{0,40}",
+            fields in proptest::collection::vec(("X-[a-z]{1,8}", "[ -~]{0,20}"), 0..20),
+            step in 1usize..80,
+        ) {
+            let mut head = format!("GET {target} HTTP/1.1\r\nHost: h\r\n");
+            for (name, value) in &fields {
+                head += &format!("{name}: {value}\r\n");
+            }
+            head += "\r\n";
+            let parsed = feed(head.as_bytes(), step);
+            let Ok(Some(parsed)) = parsed else { return Err(TestCaseError::fail(head)) };
+            prop_assert_eq!(parsed.len, head.len());
+            prop_assert_eq!(parsed.head.headers.len(), fields.len() + 1);
+            prop_assert_eq!(parsed.head.target, target.as_bytes());
+        }
+    }
+}

@@ -100,3 +100,92 @@ impl<'a> StatusStream<'a> {
         self.queue = Vec::new();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::io::AsyncReadExt;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// What a client gets of the stream that `say` makes.
+    fn said(say: impl AsyncFnOnce(&mut StatusStream<'_>)) -> String {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            let (io, _) = listener.accept().await.unwrap();
+            let mut status = StatusStream::new(&io);
+            say(&mut status).await;
+            status.flush().await;
+            drop(io);
+            let mut got = String::new();
+            client.read_to_string(&mut got).await.unwrap();
+            got
+        })
+    }
+
+    #[test]
+    fn each_line_is_a_chunk() {
+        let got = said(async |status| {
+            status.head(b"HEAD ");
+            status.line("[INFO] one\n", false);
+            status.line("[INFO] two\n", true);
+            status.end();
+        });
+        assert_eq!(got, "HEAD b\r\n[INFO] one\n\r\nb\r\n[INFO] two\n\r\n0\r\n\r\n");
+    }
+
+    #[test]
+    fn a_full_queue_keeps_what_must_be_seen() {
+        let got = said(async |status| {
+            for _ in 0..10_000 {
+                status.line("[INFO] again\n", false);
+            }
+            assert!(status.queue.len() < QUEUE_MAX + 32);
+            status.line("[INFO] Transfer complete.\n", true);
+        });
+        assert!(got.ends_with("1a\r\n[INFO] Transfer complete.\n\r\n"));
+    }
+
+    #[test]
+    fn a_probe_is_part_of_the_next_chunk_size() {
+        let got = said(async |status| {
+            for _ in 0..100 {
+                status.probe();
+                status.flush().await;
+            }
+            status.line("[INFO] x\n", true);
+            status.flush().await;
+            status.probe();
+            status.flush().await;
+            status.end();
+        });
+        let zeros = "0".repeat(PROBES_MAX.into());
+        assert_eq!(got, format!("{zeros}9\r\n[INFO] x\n\r\n00\r\n\r\n"));
+        let size = got.split("\r\n").next().unwrap_or_default();
+        assert!(size.len() <= 16 && u64::from_str_radix(size, 16) == Ok(9));
+    }
+
+    #[test]
+    fn nothing_is_written_while_it_is_held() {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .start_paused(true)
+            .build()
+            .unwrap()
+            .block_on(async {
+                let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+                let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+                let (io, _) = listener.accept().await.unwrap();
+                let (mut status, start) = (StatusStream::new(&io), Instant::now());
+                status.hold(Some(start + Duration::from_millis(50)));
+                status.line("[INFO] x\n", true);
+                status.probe();
+                status.flush().await;
+                assert!(start.elapsed() >= Duration::from_millis(50) && !status.is_pending());
+            });
+    }
+}
