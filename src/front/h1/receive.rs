@@ -8,6 +8,7 @@ use std::sync::Arc;
 use ::http::header::{CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING};
 use ::http::{HeaderMap, StatusCode, Version};
 use bytes::Bytes;
+use tokio::sync::Notify;
 
 use super::{After, Exchange, answer};
 use crate::edge::{Opener, Opening, ReceiveWish, Received, Receiving, Wants};
@@ -41,7 +42,9 @@ pub async fn exchange(x: Exchange<'_>, request: ReceiveRequest) -> After {
     let mut receiving = Receiving::new(&x.ctx.edge, wish);
     // The second descriptor of a matched receiver counts like the first.
     let mut second = None;
+    let matched = Notify::new();
     let mut lane = || {
+        matched.notify_one();
         let (counted, _) = x.ctx.gate.open();
         second = Some(counted);
         lane(x.io, &answer)
@@ -50,7 +53,8 @@ pub async fn exchange(x: Exchange<'_>, request: ReceiveRequest) -> After {
         biased;
         end = receiving.outcome(&mut lane) => end,
         () = presence::gone(x.io) => return After::Close,
-        () = presence::vanished(x.io) => {
+        // Before the match nothing is in flight: the keepalive finds a host that vanishes.
+        () = async { matched.notified().await; presence::vanished(x.io).await } => {
             socket::reset_on_close(x.io);
             return After::Close;
         }
