@@ -45,6 +45,7 @@ pub struct Parts {
 pub fn bind(addr: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(addr), Type::STREAM.nonblocking(), None)?;
     socket.set_reuse_address(true)?;
+    socket::prepare(&socket)?;
     socket.bind(&addr.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
@@ -89,9 +90,6 @@ where
 {
     let Ok(peer) = io.peer_addr() else { return };
     let (_open, room) = ctx.gate.open();
-    if socket::prepare(&io).is_err() {
-        return;
-    }
     if !room {
         return h1::turn_away(&io, Version::HTTP_11, Refusal::NoDescriptors).await;
     }

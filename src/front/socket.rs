@@ -1,6 +1,7 @@
 //! A client's socket: its options, and reading from it without losing a wake-up.
 
 use std::io::{self, IoSliceMut};
+use std::os::fd::AsFd;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -19,12 +20,12 @@ const USER_TIMEOUT: Duration = Duration::from_secs(60);
 /// Most output of one receiver that the kernel holds unsent (spec §2, P5).
 const UNSENT_MAX: u32 = 64 << 10;
 
-/// What every client socket gets when it is accepted.
-pub fn prepare(stream: &TcpStream) -> io::Result<()> {
+/// What every client socket has. Set once on the listener: Linux hands it on to what it accepts.
+pub fn prepare(listener: &impl AsFd) -> io::Result<()> {
     let (idle, interval, probes) = KEEPALIVE;
     let keepalive =
         TcpKeepalive::new().with_time(idle).with_interval(interval).with_retries(probes);
-    let socket = SockRef::from(stream);
+    let socket = SockRef::from(listener);
     socket.set_tcp_nodelay(true)?;
     socket.set_tcp_keepalive(&keepalive)?;
     socket.set_tcp_user_timeout(Some(USER_TIMEOUT))
@@ -127,5 +128,26 @@ pub async fn discard(stream: &TcpStream) {
             Ok(0) | Err(_) => return,
             Ok(_) => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    #[test]
+    fn what_is_accepted_has_what_its_listener_has() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        prepare(&listener).unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (accepted, _) = listener.accept().unwrap();
+        let socket = SockRef::from(&accepted);
+        assert!(socket.tcp_nodelay().unwrap() && socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), KEEPALIVE.0);
+        assert_eq!(socket.tcp_keepalive_interval().unwrap(), KEEPALIVE.1);
+        assert_eq!(socket.tcp_keepalive_retries().unwrap(), KEEPALIVE.2);
+        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(USER_TIMEOUT));
     }
 }
