@@ -13,7 +13,9 @@
 //! | [`http`] | words: from a request head to a decision, from an outcome to a reply | sockets, servers |
 //! | [`front`] | servers: the only room with sockets and actix-web | who matches whom |
 //! | [`node`] | assembly and the one ordered drain | |
+//! | [`client`] | the other end of the wire: `send`, `receive`, `cancel` | every room but [`config`] |
 
+pub mod client;
 pub mod config;
 pub mod edge;
 pub mod flow;

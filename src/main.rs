@@ -1,19 +1,24 @@
-//! The binary: parse, set up logs, serve, exit.
+//! The binary: parse, set up logs, serve (or be a client), exit.
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use hoody_pipe::config::{self, Action, Config, LogFormat};
+use hoody_pipe::client;
+use hoody_pipe::config::{self, Action, Asked, Config, Invocation, LogFormat};
 use hoody_pipe::node;
 use tracing::Level;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::{Layer, fmt, prelude::*};
 
 fn main() -> ExitCode {
-    let invocation = match config::parse(std::env::args_os()) {
-        Ok(invocation) => invocation,
-        Err(error) => return error.report(),
-    };
+    match config::parse(std::env::args_os()) {
+        Ok(Asked::Relay(invocation)) => relay(*invocation),
+        Ok(Asked::Client(errand)) => client::run(*errand),
+        Err(error) => error.report(),
+    }
+}
+
+fn relay(invocation: Invocation) -> ExitCode {
     let config = invocation.config;
     let done = match invocation.action {
         Action::PrintConfig => {

@@ -16,6 +16,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("pipe", &[]),
     ("flow", &[]),
     ("config", &[]),
+    ("client", &["config"]),
     ("edge", &["pipe", "flow"]),
     ("http", &["edge", "pipe", "flow"]),
     ("front", &["http", "edge", "pipe", "flow", "config"]),
@@ -34,7 +35,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("http", &["src/config/", "src/edge/trunk.rs", "src/front/", "src/http/"]),
     ("hyper", &[]),
     ("openraft", &["cluster/src/raft/"]),
-    ("reqwest", &["src/edge/trunk.rs", "cluster/src/"]),
+    ("reqwest", &["src/client/", "src/edge/trunk.rs", "cluster/src/"]),
 ];
 
 /// The only file that may be unsafe: two ioctls that nobody wraps.

@@ -5,6 +5,7 @@
 //! written, [`defaults`] what holds otherwise; here they become one [`Config`].
 
 pub mod defaults;
+pub mod errand;
 mod error;
 mod file;
 pub mod settings;
@@ -20,10 +21,20 @@ use ipnet::IpNet;
 pub use error::{Error, Fault};
 pub use values::{LogFormat, LogLevel};
 
-use settings::{Command, CommandLine, Settings};
+use errand::Errand;
+use settings::{Command, CommandLine, Flags, Settings};
 use values::{Address, BaseUrl, Count, Hosts, Networks, Seconds, Size};
 
-/// What the command line asks for.
+/// Which half of the program the command line asks for.
+#[derive(Debug)]
+pub enum Asked {
+    /// The relay.
+    Relay(Box<Invocation>),
+    /// A client of some relay.
+    Client(Box<Errand>),
+}
+
+/// What the command line asks of the relay.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Invocation {
     /// What to do.
@@ -87,19 +98,26 @@ pub struct Config {
 /// # Errors
 /// A mistake in any of them, or a wish for `--help` or `--version`: the error knows its text and
 /// its exit code.
-pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Invocation, Error> {
+pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Asked, Error> {
     let args: Vec<OsString> = args.into_iter().collect();
     // Needed before the flags are understood: they may be what is wrong.
     let checking = args.iter().any(|arg| arg == "--check");
-    invocation(args).map_err(|error| error.when_checking(checking))
+    asked(args).map_err(|error| error.when_checking(checking))
 }
 
-fn invocation(args: Vec<OsString>) -> Result<Invocation, Error> {
+fn asked(args: Vec<OsString>) -> Result<Asked, Error> {
     let line = CommandLine::try_parse_from(args)?;
-    let flags = match line.command {
-        Some(Command::Serve(flags)) => flags,
-        None => line.flags,
+    let errand = match line.command {
+        None => return invocation(line.flags).map(Box::new).map(Asked::Relay),
+        Some(Command::Serve(flags)) => return invocation(flags).map(Box::new).map(Asked::Relay),
+        Some(Command::Send(flags)) => Errand::Send(flags.checked()?),
+        Some(Command::Receive(flags)) => Errand::Receive(flags),
+        Some(Command::Cancel(flags)) => Errand::Cancel(flags),
     };
+    Ok(Asked::Client(Box::new(errand)))
+}
+
+fn invocation(flags: Flags) -> Result<Invocation, Error> {
     let file = match &flags.config {
         Some(path) => file::read(path)?,
         None => Settings::default(),

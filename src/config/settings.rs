@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use serde::{Deserialize, Serialize};
 
+use super::errand::{CancelFlags, ReceiveFlags, SendFlags};
 use super::values::{
     Address, BaseUrl, Count, Hosts, LogFormat, LogLevel, Networks, Seconds, Size, at_least_one,
 };
@@ -60,6 +61,12 @@ pub enum Command {
     /// Run the relay; the same as no subcommand.
     #[command(after_help = AFTER, max_term_width = 100)]
     Serve(Flags),
+    /// Send a file, stdin or the output of a command to those who receive at the URL.
+    Send(SendFlags),
+    /// Receive what is sent to the URL.
+    Receive(ReceiveFlags),
+    /// End what waits or runs at the URL.
+    Cancel(CancelFlags),
 }
 
 /// All flags of the relay.

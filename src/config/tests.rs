@@ -3,13 +3,17 @@
 use std::path::PathBuf;
 use std::process::Command as Process;
 
+use super::errand::Origin;
 use super::*;
 
 /// Set for the copy of the test binary that looks at its environment.
 const CHILD: &str = "TEST_OF_THE_ENVIRONMENT";
 
 fn parsed(args: &[&str]) -> Result<Invocation, Error> {
-    parse(["hoody-pipe"].iter().chain(args).map(OsString::from))
+    match parse(["hoody-pipe"].iter().chain(args).map(OsString::from))? {
+        Asked::Relay(invocation) => Ok(*invocation),
+        Asked::Client(errand) => panic!("{args:?} asks for {errand:?}"),
+    }
 }
 
 fn config(args: &[&str]) -> Config {
@@ -108,7 +112,19 @@ fn mistakes_exit_with_2_and_say_what_to_do() {
     for (args, want) in [
         (vec!["--wiat", "5"], "similar argument exists: '--wait'"),
         (vec!["srve"], "similar subcommand exists: 'serve'"),
-        (vec!["send", "x"], "unrecognized subcommand 'send'"),
+        (vec!["status", "x"], "unrecognized subcommand 'status'"),
+        (vec!["progress", "x"], "unrecognized subcommand 'progress'"),
+        (vec!["sned", "x"], "similar subcommand exists: 'send'"),
+        (vec!["send", "--wiat", "5", "http://h/x"], "similar argument exists: '--wait'"),
+        (vec!["receive", "--sha256", "http://h/x"], "unexpected argument '--sha256'"),
+        (vec!["receive", "https://h/x"], "https:// is not supported by this client"),
+        (vec!["send", "f", "h:8080/x"], "write it as http://HOST:PORT/NAME"),
+        (vec!["send", "-n", "257", "http://h/x"], "it must be a whole number from 1 to 256"),
+        (vec!["send", "f", "http://h/x", "--", "true"], "either FILE or a command"),
+        (vec!["send", "a", "b", "http://h/x"], "give FILE and URL, or URL alone"),
+        (vec!["send"], "required arguments were not provided"),
+        (vec!["send", "--header", "nonsense", "http://h/x"], "write it as 'Name: value'"),
+        (vec!["cancel"], "required arguments were not provided"),
         (vec!["--tls-listen", "0.0.0.0:1"], "unexpected argument '--tls-listen'"),
         (vec!["--cluster-listen", "0.0.0.0:1"], "unexpected argument '--cluster-listen'"),
         (vec!["--admin-listen", ""], "unexpected argument '--admin-listen'"),
@@ -143,6 +159,12 @@ fn help_and_version_are_not_mistakes() {
     let version = parsed(&["--version"]).unwrap_err();
     assert_eq!(version.to_string(), format!("hoody-pipe {}\n", env!("CARGO_PKG_VERSION")));
     assert_eq!((version.fault(), version.exit_code()), (Fault::Asked, 0));
+    for command in ["send", "receive", "cancel"] {
+        let help = parsed(&[command, "--help"]).unwrap_err().to_string();
+        let example = format!("\n  hoody-pipe {command} ");
+        assert!(help.contains(&example) && help.contains("Exit codes: 0"), "{help}");
+        assert!(help.lines().all(|line| line.chars().count() <= 100), "{help}");
+    }
     for args in [vec!["--help"], vec!["-h"], vec!["serve", "--help"]] {
         let help = parsed(&args).unwrap_err();
         assert_eq!(help.exit_code(), 0);
@@ -222,5 +244,21 @@ fn in_the_environment() {
         assert_eq!(got.max_active, 22);
         assert_eq!(got.listen.len(), 2);
         assert!(got.allow_private_network && got.trusted_proxies.is_empty());
+    }
+}
+
+#[test]
+fn a_client_is_told_from_the_relay_and_a_file_from_a_url() {
+    const URL: &str = "http://h/x";
+    for (args, want) in [
+        (vec!["send", URL], Origin::Stdin),
+        (vec!["send", "-", URL, "-n", "3"], Origin::Stdin),
+        (vec!["send", "-n", "3", "a b", URL], Origin::File("a b".into())),
+        (vec!["send", URL, "--", "cat", "-n"], Origin::Command(vec!["cat".into(), "-n".into()])),
+    ] {
+        let words = ["hoody-pipe"].iter().chain(&args).map(OsString::from);
+        let Ok(Asked::Client(errand)) = parse(words) else { panic!("{args:?} is for a client") };
+        let Errand::Send(upload) = *errand else { panic!("{args:?} is an upload") };
+        assert_eq!((upload.from, upload.url.0.as_str()), (want, URL), "{args:?}");
     }
 }

@@ -5,7 +5,7 @@
 //! Every wait has a deadline, every process and thread ends with the value that owns it.
 
 // Each test binary uses the part of the harness that it needs.
-#![allow(dead_code)]
+#![allow(dead_code, unused_imports)]
 
 pub mod answer;
 pub mod capture;

@@ -1,0 +1,161 @@
+//! The relay's answer to a sender (spec §9): lines while the upload runs, and what they prove.
+//! Knows nothing of connections.
+
+use super::Exit;
+
+/// The longest line that is kept together, in bytes.
+const LINE_MAX: usize = 8192;
+
+/// What the lines have said so far.
+#[derive(Debug, Default, PartialEq)]
+pub struct Report {
+    /// The line that is not complete yet.
+    rest: Vec<u8>,
+    /// B, K and N of `Sent B bytes to K of N receiver(s)`.
+    sent: Option<(u64, u16, u16)>,
+    digest: Option<String>,
+    /// Whether the last line was `Transfer complete.`
+    complete: bool,
+    error: Option<Exit>,
+}
+
+/// What a sender knows of itself.
+pub struct Known {
+    /// Bytes handed on.
+    pub bytes: u64,
+    /// Their digest, when one was asked for.
+    pub digest: Option<String>,
+    /// Whether every receiver has to have everything.
+    pub all: bool,
+}
+
+impl Report {
+    /// Takes a piece of the answer, and gives the lines that it completes to `show`.
+    pub fn take(&mut self, piece: &[u8], show: impl Fn(&str)) {
+        for part in piece.split_inclusive(|byte| *byte == b'\n') {
+            self.rest.extend_from_slice(part);
+            if part.ends_with(b"\n") || self.rest.len() > LINE_MAX {
+                let line = std::mem::take(&mut self.rest);
+                let line = String::from_utf8_lossy(&line);
+                show(line.trim_end());
+                self.line(line.trim_end());
+            }
+        }
+    }
+
+    fn line(&mut self, line: &str) {
+        self.complete = line == "[INFO] Transfer complete.";
+        if let Some(error) = line.strip_prefix("[ERROR] ") {
+            self.error = Some(match error {
+                _ if error.starts_with("Timed out") => Exit::TimedOut,
+                _ if error.starts_with("Cancelled") => Exit::Cancelled,
+                _ => Exit::Failed,
+            });
+        } else if line.starts_with("[INFO] All receivers disconnected") {
+            self.error = Some(Exit::Failed);
+        } else if let Some(digest) = line.strip_prefix("[INFO] SHA-256: ") {
+            self.digest = Some(digest.to_owned());
+        } else if let Some(sent) = line.strip_prefix("[INFO] Sent ") {
+            self.sent = counts(sent);
+        }
+    }
+
+    /// What an answer comes to that has ended, `cleanly` or by a cut, with a sentence about it where
+    /// the lines do not say so themselves.
+    pub fn verdict(&self, cleanly: bool, known: &Known) -> (Exit, Option<String>) {
+        if let Some(exit) = self.error {
+            return (exit, None);
+        }
+        if !cleanly {
+            return (Exit::Failed, Some("the connection was lost before the end".to_owned()));
+        }
+        let unproven = |why: String| (Exit::Unproven, Some(why));
+        let (true, Some((bytes, k, n))) = (self.complete, self.sent) else {
+            return unproven("the relay has not said that the transfer is complete".to_owned());
+        };
+        if bytes != known.bytes {
+            let ours = known.bytes;
+            return unproven(format!(
+                "the relay has passed on {bytes} bytes, but {ours} were sent"
+            ));
+        }
+        if known.all && k != n {
+            return unproven(format!("only {k} of {n} receivers have got everything"));
+        }
+        match (&known.digest, &self.digest) {
+            (None, _) => (Exit::Complete, None),
+            (Some(ours), Some(theirs)) if ours == theirs => (Exit::Complete, None),
+            (Some(_), Some(_)) => (Exit::Failed, Some("the SHA-256 is another one".to_owned())),
+            (Some(_), None) => unproven("the relay has told no SHA-256".to_owned()),
+        }
+    }
+}
+
+/// B, K and N of `B bytes to K of N receiver(s) in S s.`
+fn counts(sent: &str) -> Option<(u64, u16, u16)> {
+    let (bytes, rest) = sent.split_once(" bytes to ")?;
+    let (k, rest) = rest.split_once(" of ")?;
+    let (n, _) = rest.split_once(" receiver(s) in ")?;
+    Some((bytes.parse().ok()?, k.parse().ok()?, n.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(lines: &str) -> Report {
+        let mut report = Report::default();
+        // Pieces end anywhere.
+        for piece in lines.as_bytes().chunks(7) {
+            report.take(piece, |_| ());
+        }
+        report
+    }
+
+    #[test]
+    fn only_a_clean_end_with_the_right_counts_is_complete() {
+        const SENT: &str = "[INFO] Sent 5 bytes to 2 of 3 receiver(s) in 0.1 s.\n";
+        const DONE: &str = "[INFO] Transfer complete.\n";
+        let all = format!("[INFO] Upload complete.\n{SENT}{DONE}");
+        let hashed = format!("[INFO] SHA-256: abc\n{SENT}{DONE}");
+        for (lines, cleanly, bytes, digest, require_all, want) in [
+            (all.as_str(), true, 5, None, false, Exit::Complete),
+            (&all, false, 5, None, false, Exit::Failed),
+            (&all, true, 6, None, false, Exit::Unproven),
+            (&all, true, 5, None, true, Exit::Unproven),
+            (&all, true, 5, Some("abc"), false, Exit::Unproven),
+            (&hashed, true, 5, Some("abc"), false, Exit::Complete),
+            (&hashed, true, 5, Some("abd"), false, Exit::Failed),
+            (SENT, true, 5, None, false, Exit::Unproven),
+            (DONE, true, 0, None, false, Exit::Unproven),
+            ("", true, 0, None, false, Exit::Unproven),
+            (&format!("{all}[INFO] Later.\n"), true, 5, None, false, Exit::Unproven),
+            (&format!("{all}[ERROR] Internal error.\n"), true, 5, None, false, Exit::Failed),
+            ("[ERROR] Timed out waiting for receivers.\n", false, 0, None, false, Exit::TimedOut),
+            ("[ERROR] Cancelled: x.\n", false, 0, None, false, Exit::Cancelled),
+            ("[ERROR] Cancelled.\n", false, 0, None, false, Exit::Cancelled),
+            (
+                "[INFO] All receivers disconnected before transfer completed.\n",
+                false,
+                0,
+                None,
+                false,
+                Exit::Failed,
+            ),
+        ] {
+            let digest = digest.map(str::to_owned);
+            let known = Known { bytes, digest, all: require_all };
+            let (exit, why) = report(lines).verdict(cleanly, &known);
+            assert_eq!(exit, want, "{lines:?} {why:?}");
+        }
+    }
+
+    #[test]
+    fn a_line_without_end_takes_bounded_memory() {
+        let mut report = Report::default();
+        for _ in 0..100 {
+            report.take(&[b'x'; 1000], |_| ());
+        }
+        assert!(report.rest.len() <= LINE_MAX + 1000);
+    }
+}
