@@ -38,20 +38,23 @@ pub async fn broken(stream: &TcpStream) {
 
 /// Waits until the client's host has owed an acknowledgement for 60 s. Cancel-safe.
 pub async fn vanished(stream: &TcpStream) {
-    let mut owing: Option<Instant> = None;
+    let mut owing = None;
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
-        let silent = match kernel::silent_for(stream) {
-            Ok(silent) => silent,
-            Err(_) => return,
-        };
+        let Ok(silent) = kernel::silent_for(stream) else { return };
         let now = Instant::now();
-        // Silence before anything was owed does not count, nor does it go on after any answer.
-        owing = silent.map(|silent| owing.unwrap_or(now).max(now - silent.min(SILENT_MAX)));
+        owing = owing_since(owing, silent, now);
         if owing.is_some_and(|since| now - since >= SILENT_MAX) {
             return;
         }
     }
+}
+
+/// Since when an acknowledgement is owed without any answer. Silence before anything was owed does
+/// not count, and any answer begins it anew.
+fn owing_since(before: Option<Instant>, silent: Option<Duration>, now: Instant) -> Option<Instant> {
+    let answered = now.checked_sub(silent?).unwrap_or(now);
+    Some(before.unwrap_or(now).max(answered))
 }
 
 /// Waits until the client's kernel has acknowledged everything written so far: proof that it is
@@ -64,4 +67,21 @@ pub async fn acknowledged(stream: &TcpStream) -> io::Result<()> {
         pause = (pause * 2).min(longest);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_silence_that_owes_an_answer_counts() {
+        let start = Instant::now() + Duration::from_secs(1000);
+        let at = |s| start + Duration::from_secs(s);
+        let silent = |s| Some(Duration::from_secs(s));
+        assert_eq!(owing_since(None, None, at(0)), None, "nothing is owed");
+        assert_eq!(owing_since(None, silent(300), at(0)), Some(at(0)), "a long pause came before");
+        assert_eq!(owing_since(Some(at(0)), silent(302), at(2)), Some(at(0)), "it goes on");
+        assert_eq!(owing_since(Some(at(0)), silent(1), at(30)), Some(at(29)), "it has answered");
+        assert_eq!(owing_since(Some(at(0)), None, at(30)), None, "nothing is owed any more");
+    }
 }

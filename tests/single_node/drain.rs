@@ -149,3 +149,19 @@ fn a_hundred_running_and_a_hundred_waiting() {
     }
     assert_eq!(server.exit_code(Duration::from_secs(6)), Some(0));
 }
+
+/// Matched, but the multipart head that its answer begins with has not come.
+#[test]
+fn a_receiver_that_waits_for_the_first_part_is_answered_once() {
+    let mut server = Server::start(&["--drain-timeout", "1"]);
+    let name = unique();
+    let mut receiver = server.waiting_receivers(&name, 1).remove(0);
+    let mut sender = server.put_with(&name, &["Content-Type: multipart/form-data; boundary=b"]);
+    sender.head().expect(200);
+    sender.line_until("[INFO] Streaming to 1 receiver(s)...");
+    server.signal(Signal::INT);
+    expect_failure(&mut sender, STOPPING);
+    expect_error(&mut receiver, 503, "draining", STOPPING);
+    assert!(receiver.try_head().is_err(), "one answer, not two");
+    assert_eq!(server.exit_code(PATIENCE), Some(0));
+}

@@ -186,12 +186,7 @@ fn row_8_no_ghost_of_a_sender_is_ever_matched() {
 #[test]
 fn row_1_a_sender_that_leaves_behind_a_frozen_receiver_frees_the_name() {
     let server = Server::start(&["--window", "64KiB"]);
-    let name = unique();
-    let mut sender = server.put_sized(&name, 100_000_000);
-    sender.head().expect(200);
-    let mut frozen = Raw::connect_narrow(server.address());
-    frozen.send(head("GET", &name, &[]));
-    sender.line_until("[INFO] Streaming to 1 receiver(s)...");
+    let (name, mut sender, mut frozen) = held_up(&server);
     let body = pattern(144 << 10);
     sender.send(&body);
     // Everything it was told has been read, so that closing is a FIN and no reset.
@@ -204,17 +199,23 @@ fn row_1_a_sender_that_leaves_behind_a_frozen_receiver_frees_the_name() {
     assert!(body.starts_with(&bytes) && end == End::Short, "{} {end:?}", bytes.len());
 }
 
-/// Killed with every buffer full, a sender's kernel keeps its FIN behind the unsent body. It is asked
-/// for a sign of life all the same, and its reset ends the transfer (spec §12: 25 s).
-#[test]
-fn row_1_a_sender_killed_with_every_buffer_full_is_found() {
-    let server = Server::start(&["--window", "64KiB"]);
+/// A name, its sender of 100 MB that has sent nothing yet, and its receiver that takes nothing.
+fn held_up(server: &Server) -> (String, Raw, Raw) {
     let name = unique();
     let mut sender = server.put_sized(&name, 100_000_000);
     sender.head().expect(200);
     let mut frozen = Raw::connect_narrow(server.address());
     frozen.send(head("GET", &name, &[]));
     sender.line_until("[INFO] Streaming to 1 receiver(s)...");
+    (name, sender, frozen)
+}
+
+/// Killed with every buffer full, a sender's kernel keeps its FIN behind the unsent body. It is asked
+/// for a sign of life all the same, and its reset ends the transfer (spec §12: 25 s).
+#[test]
+fn row_1_a_sender_killed_with_every_buffer_full_is_found() {
+    let server = Server::start(&["--window", "64KiB"]);
+    let (name, mut sender, mut frozen) = held_up(&server);
     let mut writer = sender.writer();
     writer.set_write_timeout(Some(Duration::from_millis(300))).unwrap();
     while writer.write_all(&[b'x'; 65536]).is_ok() {}
