@@ -18,7 +18,7 @@ use crate::front::kernel;
 use crate::front::web::Pages;
 use crate::http::admission::Policy;
 use crate::http::health::Process;
-use crate::pipe::{Caps, TransferId};
+use crate::pipe::{Caps, Load, TransferId};
 
 /// After SIGTERM new requests are still taken for this long: load balancers need it to look
 /// elsewhere (spec §22, drain).
@@ -89,6 +89,8 @@ fn assemble(config: &Config) -> anyhow::Result<Parts> {
         pending: config.max_pending,
         active: config.max_active,
         receipts: config.max_receipts,
+        spectators_per_pipe: config.max_spectators_per_pipe,
+        spectators: config.max_spectators,
     };
     let settings =
         Settings { window: config.window, stall: config.stall, idle: config.idle_timeout, caps };
@@ -154,30 +156,35 @@ async fn tidy(edge: Edge) {
 }
 
 /// The one ordered drain (spec §22): go on accepting for a while (`polite`), then refuse newcomers,
-/// let what runs finish up to `limit`, cut the rest with a last line. Over as soon as nothing is
-/// left.
+/// let what runs finish up to `limit`, cut the rest with a last line. Spectators are not waited for:
+/// they see the end of what they watch, and go when nothing else is left.
 async fn drain(parts: &Parts, limit: Duration, polite: bool) {
     let start = Instant::now();
     let end = start + limit;
-    let (waiting, active) = parts.edge.load();
-    info!(waiting, active, limit_s = limit.as_secs(), "draining, a second signal stops at once");
-    if polite && nothing_left(parts, end.min(start + LAME_DUCK)).await {
-        return;
+    let Load { waiting, active, spectators } = parts.edge.load();
+    let limit_s = limit.as_secs();
+    info!(waiting, active, spectators, limit_s, "draining, a second signal stops at once");
+    if polite && nobody_works(parts, end.min(start + LAME_DUCK)).await {
+        parts.gate.close();
+    } else {
+        parts.gate.close();
+        info!("new requests are refused");
+        if !nobody_works(parts, end).await {
+            warn!(requests = parts.gate.working(), "drain timeout, cutting what is left");
+        }
     }
-    parts.gate.close();
-    info!("new requests are refused");
-    if nothing_left(parts, end).await {
-        return;
-    }
-    warn!(requests = parts.gate.busy(), "drain timeout, cutting what is left");
     parts.edge.shut_down();
-    nothing_left(parts, Instant::now() + LAST_WORDS).await;
+    none_left(|| parts.gate.busy(), Instant::now() + LAST_WORDS).await;
 }
 
-/// Waits until no request is being answered; false if `until` comes first.
-async fn nothing_left(parts: &Parts, until: Instant) -> bool {
+/// Waits until no request but those of spectators is being answered; false if `until` comes first.
+async fn nobody_works(parts: &Parts, until: Instant) -> bool {
+    none_left(|| parts.gate.working(), until).await
+}
+
+async fn none_left(count: impl Fn() -> usize, until: Instant) -> bool {
     let wait = async {
-        while parts.gate.busy() > 0 {
+        while count() > 0 {
             sleep(LOOK_EVERY).await;
         }
     };

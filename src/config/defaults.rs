@@ -26,6 +26,10 @@ pub const MAX_PENDING: usize = 100_000;
 pub const MAX_ACTIVE: usize = 100_000;
 /// Four full fan-outs behind one address; a single client cannot fill the node.
 pub const MAX_WAITING_PER_ADDRESS: usize = 1024;
+/// As many as receivers of a full pipe: each of them may have somebody who looks on.
+pub const MAX_SPECTATORS_PER_PIPE: usize = 256;
+/// Each takes a descriptor and a few kilobytes, and must not crowd out those who transfer.
+pub const MAX_SPECTATORS: usize = 20_000;
 /// Ten minutes of 16 hashed transfers a second, in a few megabytes.
 pub const MAX_RECEIPTS: usize = 10_000;
 /// Lines for people where people look, JSON where collectors do.

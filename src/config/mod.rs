@@ -85,6 +85,10 @@ pub struct Config {
     pub max_active: usize,
     /// Waiting requests of one client address (IPv6: one /64).
     pub max_waiting_per_address: usize,
+    /// Spectators of one name.
+    pub max_spectators_per_pipe: usize,
+    /// Spectators of all names.
+    pub max_spectators: usize,
     /// Receipts kept at most.
     pub max_receipts: usize,
     /// How log lines are written.
@@ -170,6 +174,11 @@ impl From<Settings> for Config {
                 said.max_waiting_per_address,
                 defaults::MAX_WAITING_PER_ADDRESS,
             ),
+            max_spectators_per_pipe: count(
+                said.max_spectators_per_pipe,
+                defaults::MAX_SPECTATORS_PER_PIPE,
+            ),
+            max_spectators: count(said.max_spectators, defaults::MAX_SPECTATORS),
             max_receipts: count(said.max_receipts, defaults::MAX_RECEIPTS),
             log_format: said.log_format.unwrap_or(defaults::LOG_FORMAT),
             log_level: said.log_level.unwrap_or(defaults::LOG_LEVEL),
@@ -195,6 +204,8 @@ impl From<&Config> for Settings {
             max_pending: Some(Count(config.max_pending)),
             max_active: Some(Count(config.max_active)),
             max_waiting_per_address: Some(Count(config.max_waiting_per_address)),
+            max_spectators_per_pipe: Some(Count(config.max_spectators_per_pipe)),
+            max_spectators: Some(Count(config.max_spectators)),
             max_receipts: Some(Count(config.max_receipts)),
             log_format: Some(config.log_format),
             log_level: Some(config.log_level),

@@ -137,6 +137,12 @@ pub struct Settings {
     /// Requests of one client address (IPv6: /64) that may wait at once [default: 1024].
     #[arg(long, value_name = "N", env = "HOODY_PIPE_MAX_WAITING_PER_ADDRESS", hide_env = true)]
     pub max_waiting_per_address: Option<Cap>,
+    /// Spectators (?progress) of one name; more get 429 [default: 256].
+    #[arg(long, value_name = "N", env = "HOODY_PIPE_MAX_SPECTATORS_PER_PIPE", hide_env = true)]
+    pub max_spectators_per_pipe: Option<Cap>,
+    /// Spectators (?progress) of all names; more get 429 [default: 20000].
+    #[arg(long, value_name = "N", env = "HOODY_PIPE_MAX_SPECTATORS", hide_env = true)]
+    pub max_spectators: Option<Cap>,
     /// Receipts of finished transfers that are kept for 10 minutes [default: 10000].
     #[arg(long, value_name = "N", env = "HOODY_PIPE_MAX_RECEIPTS", hide_env = true)]
     pub max_receipts: Option<Cap>,
@@ -168,6 +174,10 @@ impl Settings {
             max_waiting_per_address: self
                 .max_waiting_per_address
                 .or(weaker.max_waiting_per_address),
+            max_spectators_per_pipe: self
+                .max_spectators_per_pipe
+                .or(weaker.max_spectators_per_pipe),
+            max_spectators: self.max_spectators.or(weaker.max_spectators),
             max_receipts: self.max_receipts.or(weaker.max_receipts),
             log_format: self.log_format.or(weaker.log_format),
             log_level: self.log_level.or(weaker.log_level),

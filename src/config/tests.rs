@@ -57,6 +57,7 @@ fn nothing_said_is_the_defaults_of_the_specification() {
     assert_eq!((config.drain_timeout, config.window), (Duration::from_secs(30), 262_144));
     assert_eq!((config.max_pending, config.max_active), (100_000, 100_000));
     assert_eq!((config.max_waiting_per_address, config.max_receipts), (1024, 10_000));
+    assert_eq!((config.max_spectators_per_pipe, config.max_spectators), (256, 20_000));
     assert_eq!((config.log_format, config.log_level), (LogFormat::Auto, LogLevel::Info));
 }
 
@@ -66,7 +67,8 @@ fn every_flag_is_heard_with_and_without_the_word_serve() {
                  --trusted-proxies 10.0.0.0/8 --allowed-hosts a.example,B.example \
                  --allow-private-network --wait 1m --stall 0 --idle-timeout 9 --drain-timeout 0 \
                  --window 16KiB --workers 3 --max-pending 4 --max-active 5 \
-                 --max-waiting-per-address 6 --max-receipts 0 --log-format json --log-level debug";
+                 --max-waiting-per-address 6 --max-spectators-per-pipe 7 \
+                 --max-spectators 8 --max-receipts 0 --log-format json --log-level debug";
     let flags: Vec<&str> = flags.split_whitespace().collect();
     let got = config(&flags);
     assert_eq!(got.listen, ["127.0.0.1:1".parse().unwrap(), "[::1]:2".parse().unwrap()]);
@@ -81,6 +83,7 @@ fn every_flag_is_heard_with_and_without_the_word_serve() {
     );
     assert_eq!((got.window, got.workers, got.max_pending, got.max_active), (16384, 3, 4, 5));
     assert_eq!((got.max_waiting_per_address, got.max_receipts), (6, 0));
+    assert_eq!((got.max_spectators_per_pipe, got.max_spectators), (7, 8));
     assert_eq!((got.log_format, got.log_level), (LogFormat::Json, LogLevel::Debug));
     assert_eq!(config(&[&["serve"], flags.as_slice()].concat()), got);
 }

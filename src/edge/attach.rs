@@ -12,11 +12,14 @@ use super::Offer;
 use super::inbox::{Inbox, Post};
 use super::wire::{Down, Up};
 use crate::pipe::rendezvous::Output;
-use crate::pipe::{Answer, Call, Caps, PartyId, PipePath, Registry, ReplyTo, Role, TransferId};
+use crate::pipe::{
+    Answer, Call, Caps, Failure, Load, PartyId, PipePath, PublicId, Registry, ReplyTo, Role,
+    Snapshot, TransferId,
+};
 
-/// How long the owner may take to answer a DELETE before it counts as unreachable. Locally it takes
+/// How long the owner may take to answer a DELETE or a question before it counts as unreachable. Locally it takes
 /// microseconds.
-const CANCEL_MAX: Duration = Duration::from_secs(2);
+const ANSWER_MAX: Duration = Duration::from_secs(2);
 
 /// The link of this node to itself. There is one, and it never breaks.
 const OWN: LinkId = LinkId(0);
@@ -82,8 +85,8 @@ impl Edge {
         &self.0.settings
     }
 
-    /// Names with waiting parties and active transfers that this node owns.
-    pub fn load(&self) -> (usize, usize) {
+    /// Waiting names, active transfers and spectators of the names that this node owns.
+    pub fn load(&self) -> Load {
         self.0.registry.load()
     }
 
@@ -94,16 +97,37 @@ impl Edge {
 
     /// Ends whatever is at `path`; false if nobody is there, `None` if the owner did not answer.
     pub async fn cancel(&self, path: &PipePath, reason: Option<String>) -> Option<bool> {
-        let (asker, inbox) = self.enter();
-        self.call(path, Call::Cancel { asker, reason });
-        let answer =
-            tokio::time::timeout(CANCEL_MAX, std::future::poll_fn(|cx| inbox.poll_take(cx)));
-        let answer = answer.await;
-        self.exit(asker);
-        match answer {
-            Ok(Post::Answer(Answer::Cancelled { found, .. })) => Some(found),
+        match self.ask(path, |asker| Call::Cancel { asker, reason }).await {
+            Some(Post::Answer(Answer::Cancelled { found, .. })) => Some(found),
             _ => None,
         }
+    }
+
+    /// What is at `path` now, or what became of one transfer of it; `None` if that is not known.
+    ///
+    /// # Errors
+    /// [`Failure::Unavailable`] if the owner did not answer.
+    pub async fn status(
+        &self,
+        path: &PipePath,
+        transfer: Option<PublicId>,
+    ) -> Result<Option<Snapshot>, Failure> {
+        match self.ask(path, |asker| Call::Status { asker, transfer }).await {
+            Some(Post::Answer(Answer::Snapshot { snapshot, .. })) => {
+                Ok(snapshot.map(|found| *found))
+            }
+            _ => Err(Failure::Unavailable),
+        }
+    }
+
+    /// Asks the owner of `path` something, and waits for its answer.
+    async fn ask(&self, path: &PipePath, call: impl FnOnce(PartyId) -> Call) -> Option<Post> {
+        let (asker, inbox) = self.enter();
+        self.call(path, call(asker));
+        let answer = std::future::poll_fn(|cx| inbox.poll_take(cx));
+        let answer = tokio::time::timeout(ANSWER_MAX, answer).await;
+        self.exit(asker);
+        answer.ok()
     }
 
     /// Ends the wait or the transfer of every party of this node: the last step of a drain.
@@ -173,6 +197,7 @@ impl Parties {
             Answer::Undo { sender, .. } | Answer::Abort { sender, .. } => sender,
             Answer::Tell { party, .. } => party,
             Answer::Cancelled { asker, .. } => asker,
+            Answer::Snapshot { watcher, .. } => watcher,
         };
         self.put(party, Post::Answer(answer));
     }

@@ -12,7 +12,7 @@ use tokio::time::Sleep;
 use super::Edge;
 use super::inbox::{Inbox, Post};
 use super::party::{Act, Input, Party};
-use crate::pipe::{Attach, Call, PartyId, PipePath, Role, Seat};
+use crate::pipe::{Attach, Call, PartyId, PipePath, PublicId, Role, Seat};
 
 /// The first pause after a match was undone for the second time; it doubles up to [`PAUSE_MAX`].
 const PAUSE: Duration = Duration::from_millis(50);
@@ -30,7 +30,7 @@ pub(super) struct Attached {
     pub(super) n: u16,
     pub(super) party: Party,
     role: Role,
-    label: Option<String>,
+    label: Option<PublicId>,
     inbox: Arc<Inbox>,
     arrived: Instant,
     /// Attach again at this moment (back-off).
@@ -46,7 +46,7 @@ impl Attached {
         path: PipePath,
         role: Role,
         n: u16,
-        label: Option<String>,
+        label: Option<PublicId>,
     ) -> Self {
         let (party, inbox) = edge.enter();
         let arrived = Instant::now();
@@ -83,21 +83,21 @@ impl Attached {
     /// Feeds the machine and does what it says towards the owner; the rest is the caller's.
     pub(super) fn step(&mut self, input: Input) -> Vec<Act> {
         let mut acts = self.party.step(input);
-        acts.retain(|act| match *act {
+        acts.retain_mut(|act| match act {
             Act::Attach { seat, undone } => {
-                match self.pause(undone) {
+                match self.pause(*undone) {
                     Some(pause) => self.retry = Some(Instant::now() + pause),
-                    None => self.attach(seat),
+                    None => self.attach(*seat),
                 }
                 false
             }
-            Act::Leave { seat, ask } => {
+            Act::Leave { seat, ask, why } => {
                 self.retry = None;
-                self.call(Call::Leave { seat, ask });
+                self.call(Call::Leave { seat: *seat, ask: *ask, why: why.take() });
                 false
             }
             Act::Unready { transfer } => {
-                self.call(Call::Unready { transfer });
+                self.call(Call::Unready { transfer: *transfer });
                 false
             }
             _ => true,
@@ -147,7 +147,7 @@ impl Attached {
 
 impl Drop for Attached {
     fn drop(&mut self) {
-        self.step(Input::Gone);
+        self.step(Input::Gone(None));
         self.edge.exit(self.id());
     }
 }

@@ -10,7 +10,8 @@ use super::Offer;
 use crate::pipe::Answer;
 
 /// Beyond this, notices are dropped: they are told for the reader's comfort only (spec §9). All else
-/// is bounded by the protocol: one answer for each question, one lane for each receiver.
+/// is bounded by the protocol: one answer for each question, one lane for each receiver; of snapshots
+/// only the newest is kept.
 const NOTICES_MAX: usize = 1024;
 
 /// One thing for a party.
@@ -38,6 +39,10 @@ impl Inbox {
     /// Adds `post` and wakes the reader.
     pub(super) fn put(&self, post: Post) {
         let mut inner = self.lock();
+        if let Post::Answer(Answer::Snapshot { .. }) = post {
+            // Only the newest is of use to a spectator, however slowly it reads.
+            inner.queue.retain(|old| !matches!(old, Post::Answer(Answer::Snapshot { .. })));
+        }
         let notice = matches!(post, Post::Answer(Answer::Tell { .. }));
         if notice && inner.queue.len() >= NOTICES_MAX {
             return;
@@ -77,7 +82,7 @@ mod tests {
     use std::task::Wake;
 
     use super::*;
-    use crate::pipe::{Notice, PartyId, Seat};
+    use crate::pipe::{Notice, PartyId, Seat, Snapshot};
 
     const ME: PartyId = PartyId { origin: 0, boot: 0, seq: 1 };
 
@@ -142,6 +147,22 @@ mod tests {
             last = Some(post);
         }
         assert!(matches!(last, Some(Post::Shutdown)), "the rest is never dropped");
+    }
+
+    #[test]
+    fn of_snapshots_only_the_newest_is_kept() {
+        let inbox = Inbox::default();
+        let snapshot = |bytes| {
+            let snapshot = Some(Box::new(Snapshot { bytes, ..Snapshot::idle() }));
+            Post::Answer(Answer::Snapshot { watcher: ME, snapshot })
+        };
+        for bytes in 0..1000 {
+            inbox.put(snapshot(bytes));
+        }
+        inbox.put(Post::Shutdown);
+        assert!(matches!(take(&inbox), Some(Post::Answer(Answer::Snapshot { snapshot, .. }))
+            if snapshot.as_ref().is_some_and(|s| s.bytes == 999)));
+        assert!(matches!(take(&inbox), Some(Post::Shutdown)) && take(&inbox).is_none());
     }
 
     #[test]

@@ -11,8 +11,10 @@ mod inbox;
 pub mod offer;
 pub mod party;
 pub mod receiving;
+mod reporting;
 pub mod sending;
 mod start;
+pub mod watching;
 pub mod wire;
 pub mod wish;
 
@@ -20,4 +22,5 @@ pub use attach::{Edge, Settings};
 pub use offer::{Offer, Opener, Opening, Wants};
 pub use receiving::Receiving;
 pub use sending::Sending;
+pub use watching::{Watched, Watching};
 pub use wish::{Body, ReceiveWish, Received, SendEvent, SendWish};

@@ -23,6 +23,8 @@ pub enum Act {
         seat: Seat,
         /// Wait for `Left`.
         ask: bool,
+        /// Why; `None` if its client has left.
+        why: Option<Failure>,
     },
     /// The first place is taken: the party is admitted, and `k` receivers are there.
     Admitted {
@@ -64,8 +66,8 @@ pub enum Input {
     Started(TransferId),
     /// Its own wait has passed.
     Deadline,
-    /// The client has left, or the transfer is over.
-    Gone,
+    /// It is over: the transfer is, or something ended the wait; `None` if its client has left.
+    Gone(Option<Failure>),
 }
 
 /// One party.
@@ -120,7 +122,7 @@ impl Party {
                 Vec::new()
             }
             Input::Deadline => self.deadline(),
-            Input::Gone => self.gone(),
+            Input::Gone(why) => self.gone(why),
             Input::Arrive | Input::Undone(_) | Input::Started(_) => Vec::new(),
         }
     }
@@ -213,13 +215,14 @@ impl Party {
                 Vec::new()
             }
             (State::Attaching | State::Parked, Role::Sender) => {
-                let mut acts = self.gone();
+                let mut acts = self.gone(Some(Failure::SenderTimedOut));
                 acts.push(Act::Failed(Failure::SenderTimedOut));
                 acts
             }
             (State::Attaching | State::Parked, Role::Receiver) => {
                 self.state = State::Leaving;
-                vec![Act::Leave { seat: self.seat, ask: true }]
+                let why = Some(Failure::ReceiverTimedOut { sender_there: false });
+                vec![Act::Leave { seat: self.seat, ask: true, why }]
             }
             // The owner did not answer in time.
             (State::Leaving, _) => self.over(Failure::ReceiverTimedOut { sender_there: false }),
@@ -227,10 +230,11 @@ impl Party {
         }
     }
 
-    fn gone(&mut self) -> Vec<Act> {
+    fn gone(&mut self, why: Option<Failure>) -> Vec<Act> {
         let held = matches!(self.state, State::Attaching | State::Parked | State::Pinned(_));
         self.state = State::Over;
-        if held { vec![Act::Leave { seat: self.seat, ask: false }] } else { Vec::new() }
+        let leave = Act::Leave { seat: self.seat, ask: false, why };
+        if held { vec![leave] } else { Vec::new() }
     }
 
     fn over(&mut self, why: Failure) -> Vec<Act> {

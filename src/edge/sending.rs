@@ -15,10 +15,11 @@ use super::gather::Gather;
 use super::inbox::Post;
 use super::offer::Offer;
 use super::party::{Act, Input};
-use super::start::{self, Transfer};
+use super::reporting::{Position, Transfer};
+use super::start;
 use super::wish::{Body, SendEvent, SendWish};
 use crate::flow::{self, Bell, Fanout};
-use crate::pipe::{Answer, Call, Failure, Head, Notice, Role, Sum, TransferId};
+use crate::pipe::{Answer, Call, Failure, Head, Notice, Outcome, Role, Sum, TransferId};
 
 /// A waiting sender hears something at least this often (spec §9).
 const HEARTBEAT: Duration = Duration::from_secs(25);
@@ -251,10 +252,12 @@ impl<B: Body> Sending<B> {
         }
         let roll = std::mem::take(&mut gather.roll);
         let lanes = std::mem::take(&mut gather.lanes);
-        let transfer = Transfer { id, n: self.wish.n, began: Instant::now() };
+        let hashed = self.wish.sha256 || lanes.iter().any(|offer| offer.wants.sha256);
+        let transfer = Transfer::begin(id, self.wish.n, hashed);
         self.stage = Stage::Opening(Box::new(transfer), lanes);
         self.feed(Input::Started(id));
-        self.attached.call(Call::Ready { transfer: id, roll });
+        let (total, label) = (self.wish.length, self.wish.label.clone());
+        self.attached.call(Call::Ready { transfer: id, roll, total, label });
         self.say(Notice::Streaming { n: self.wish.n });
     }
 
@@ -265,13 +268,14 @@ impl<B: Body> Sending<B> {
             return;
         };
         let settings = *self.attached.edge.settings();
-        let hash = self.wish.sha256 || offers.iter().any(|offer| offer.wants.sha256);
-        let id = self.wish.label.clone().unwrap_or_else(|| transfer.id.to_string());
+        let id =
+            self.wish.label.as_ref().map_or_else(|| transfer.id.to_string(), |l| l.to_string());
         let stall = (self.wish.stall, settings.stall);
         let (lanes, lost) = start::open(offers, head, &id, stall);
         (0..lost).for_each(|_| self.say(Notice::Disconnected));
         let bell = self.bell.clone();
-        let fanout = Fanout::new(body, lanes, bell, settings.window, hash, settings.idle);
+        let fanout =
+            Fanout::new(body, lanes, bell, settings.window, transfer.hashed, settings.idle);
         self.stage = Stage::Streaming(transfer, Box::new(fanout));
     }
 
@@ -300,11 +304,8 @@ impl<B: Body> Sending<B> {
     }
 
     fn finish(&mut self) {
-        let Stage::Streaming(transfer, fanout) = &mut self.stage else { return };
-        let elapsed_ms = u64::try_from(transfer.began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let (bytes, whole, n) = (fanout.total(), fanout.whole(), transfer.n);
-        let (id, digest) = (transfer.id, fanout.digest());
-        self.attached.call(Call::Ended { transfer: id });
+        let Some(outcome) = self.end(Ok(())) else { return };
+        let Outcome { bytes, whole, n, elapsed_ms, digest, .. } = outcome;
         if let Some(digest) = digest {
             self.say(Notice::Digest(digest));
         }
@@ -313,14 +314,25 @@ impl<B: Body> Sending<B> {
         self.retire();
     }
 
+    /// Tells the owner how the transfer has ended, if there is one.
+    fn end(&mut self, result: Result<(), Failure>) -> Option<Outcome> {
+        let (transfer, fanout) = match &mut self.stage {
+            Stage::Opening(transfer, _) => (transfer, None),
+            Stage::Streaming(transfer, fanout) => (transfer, Some(&mut **fanout)),
+            Stage::Waiting | Stage::Gathering(_) | Stage::Over => return None,
+        };
+        let outcome = transfer.outcome(fanout, result);
+        let transfer = transfer.id;
+        self.attached.call(Call::Ended { transfer, outcome: outcome.clone() });
+        Some(outcome)
+    }
+
     /// Ends the wait or the transfer. The name is free before the client hears of it. A match that
     /// has not started is undone: its receivers attach again, and their owner knows whether they may
     /// wait on. After the commit lanes that have started are cut, the others carry an error reply.
     fn fail(&mut self, why: Failure) {
-        if let Stage::Opening(transfer, _) | Stage::Streaming(transfer, _) = &self.stage {
-            self.attached.call(Call::Ended { transfer: transfer.id });
-        }
-        self.attached.step(Input::Gone);
+        self.end(Err(why.clone()));
+        self.attached.step(Input::Gone(Some(why.clone())));
         match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Opening(_, lanes) => start::turn_away(lanes, &why),
             Stage::Streaming(_, fanout) => self.body = Some(fanout.into_source()),
@@ -335,7 +347,7 @@ impl<B: Body> Sending<B> {
 
     /// The transfer is complete; its body is kept for whoever reuses the connection.
     fn retire(&mut self) {
-        self.attached.step(Input::Gone);
+        self.attached.step(Input::Gone(None));
         if let Stage::Streaming(_, fanout) = std::mem::replace(&mut self.stage, Stage::Over) {
             self.body = Some(fanout.into_source());
         }
@@ -347,7 +359,8 @@ impl<B: Body> Sending<B> {
         let next = match &self.stage {
             Stage::Waiting => deadline.min(heartbeat),
             Stage::Gathering(gather) => gather.until,
-            Stage::Opening(..) | Stage::Streaming(..) | Stage::Over => return Poll::Pending,
+            Stage::Streaming(..) => return self.poll_report(cx),
+            Stage::Opening(..) | Stage::Over => return Poll::Pending,
         };
         self.attached.poll_until(cx, next).map(|()| match &self.stage {
             Stage::Gathering(gather) => {
@@ -357,6 +370,18 @@ impl<B: Body> Sending<B> {
             _ if next == deadline => self.feed(Input::Deadline),
             _ => self.heartbeat(deadline),
         })
+    }
+
+    /// Tells the owner how far the transfer has come. Costs a compare while nothing moves.
+    fn poll_report(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Stage::Streaming(transfer, fanout) = &mut self.stage else { return Poll::Pending };
+        let here = Position::of(fanout);
+        let Some(at) = transfer.report_at(here) else { return Poll::Pending };
+        if at > Instant::now() && self.attached.poll_until(cx, at).is_pending() {
+            return Poll::Pending;
+        }
+        self.attached.call(transfer.report(here));
+        Poll::Ready(())
     }
 
     fn heartbeat(&mut self, deadline: Instant) {
@@ -370,8 +395,6 @@ impl<B: Body> Sending<B> {
 impl<B: Body> Drop for Sending<B> {
     fn drop(&mut self) {
         // Waiting and pinned parties leave when `attached` is dropped.
-        if let Stage::Opening(transfer, _) | Stage::Streaming(transfer, _) = &self.stage {
-            self.attached.call(Call::Ended { transfer: transfer.id });
-        }
+        self.end(Err(Failure::SenderLost));
     }
 }

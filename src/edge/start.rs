@@ -1,21 +1,14 @@
 //! The moment of the start: every receiver gets its first bytes, or the reason why none will come.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::offer::{Offer, Opening};
 use crate::flow::{Framing, Lane};
-use crate::pipe::{Failure, Head, TransferId};
+use crate::pipe::{Failure, Head};
 
 /// How long a receiver may take to accept an error reply that its lane carries. Best effort: the
 /// connection ends either way.
 const REPLY_MAX: Duration = Duration::from_secs(5);
-
-/// A running transfer.
-pub(super) struct Transfer {
-    pub(super) id: TransferId,
-    pub(super) n: u16,
-    pub(super) began: Instant,
-}
 
 /// Opens all lanes at once. A receiver is cut after the sender's `stall`, else its own, else the
 /// node's. Returns the lanes, and how many could not be opened.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::Wants;
 use crate::flow::Source;
-use crate::pipe::{Failure, Head, Notice, PipePath, Reject};
+use crate::pipe::{Failure, Head, Notice, PipePath, PublicId, Reject};
 
 /// A sender's body: bytes, and the declaration that goes before them.
 pub trait Body: Source<Error = Failure> {
@@ -28,8 +28,10 @@ pub struct SendWish {
     pub stall: Option<Duration>,
     /// Hash the bytes.
     pub sha256: bool,
+    /// The length of its body, if it declared one. Never for multipart.
+    pub length: Option<u64>,
     /// The transfer id it chose.
-    pub label: Option<String>,
+    pub label: Option<PublicId>,
 }
 
 /// What the front of a sender is told.

@@ -138,6 +138,11 @@ impl<S: Source> Fanout<S> {
         self.whole
     }
 
+    /// Lanes that are still to get bytes.
+    pub fn receivers(&self) -> u16 {
+        u16::try_from(self.lanes.len()).unwrap_or(u16::MAX)
+    }
+
     /// The SHA-256 of all bytes in lower-case hex, once the source has ended and if it was asked for.
     pub fn digest(&mut self) -> Option<String> {
         let digest = self.digest.take()?.finalize();

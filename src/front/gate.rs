@@ -23,6 +23,8 @@ struct Inner {
     waiting_max: usize,
     /// Requests that are being answered.
     busy: AtomicUsize,
+    /// Those of them that only watch.
+    spectators: AtomicUsize,
     /// Sockets and duplicates of sockets.
     descriptors: AtomicUsize,
     descriptors_max: usize,
@@ -37,6 +39,7 @@ impl Gate {
             waiting: Mutex::default(),
             waiting_max,
             busy: AtomicUsize::new(0),
+            spectators: AtomicUsize::new(0),
             descriptors: AtomicUsize::new(0),
             descriptors_max: descriptors_max(limit),
         }))
@@ -75,6 +78,17 @@ impl Gate {
         self.0.busy.load(Ordering::Acquire)
     }
 
+    /// Counts one request that is being answered as one that only watches.
+    pub fn spectate(&self) -> Spectator {
+        self.0.spectators.fetch_add(1, Ordering::AcqRel);
+        Spectator(self.clone())
+    }
+
+    /// Requests that a drain waits for: all but those that only watch.
+    pub fn working(&self) -> usize {
+        self.busy().saturating_sub(self.0.spectators.load(Ordering::Acquire))
+    }
+
     /// Counts one descriptor of a client; the second part is false above 95 % of all there are.
     pub fn open(&self) -> (Descriptor, bool) {
         let before = self.0.descriptors.fetch_add(1, Ordering::AcqRel);
@@ -88,6 +102,15 @@ pub struct Busy(Gate);
 impl Drop for Busy {
     fn drop(&mut self) {
         self.0.0.busy.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// One request that only watches.
+pub struct Spectator(Gate);
+
+impl Drop for Spectator {
+    fn drop(&mut self) {
+        self.0.0.spectators.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

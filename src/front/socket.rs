@@ -40,6 +40,12 @@ pub fn prepare_lane(stream: &TcpStream) -> io::Result<()> {
     socket.set_tcp_user_timeout(None)
 }
 
+/// Bounds what the kernel holds for a client that reads slowly.
+pub fn limit_unsent(stream: &TcpStream) {
+    // Only a closed socket can refuse this, and that is found at the next write.
+    let _ = SockRef::from(stream).set_tcp_notsent_lowat(UNSENT_MAX);
+}
+
 /// Takes back what [`prepare_lane`] and [`reset_on_close`] did: the answer is whole, or another one
 /// follows.
 pub fn restore(stream: &TcpStream) {

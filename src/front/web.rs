@@ -65,9 +65,13 @@ async fn page(request: HttpRequest, state: web::Data<State>) -> HttpResponse {
         Ok(Decision::Endpoint(endpoint)) => state.endpoint(endpoint, &head),
         Ok(Decision::Reply(reply)) => Ok(reply),
         // Pipe traffic never comes here.
-        Ok(Decision::Send(_) | Decision::Receive(_) | Decision::Cancel(_)) => {
-            Err(Refusal::Failed(Failure::Internal))
-        }
+        Ok(
+            Decision::Send(_)
+            | Decision::Receive(_)
+            | Decision::Cancel(_)
+            | Decision::Status(_)
+            | Decision::Watch(_),
+        ) => Err(Refusal::Failed(Failure::Internal)),
         Err(refusal) => Err(refusal),
     };
     respond(&reply.unwrap_or_else(|refusal| reply::refuse(&refusal)))

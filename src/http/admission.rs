@@ -9,7 +9,7 @@ use std::time::Duration;
 use ::http::header::{CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, EXPECT, HOST, HeaderMap};
 use ::http::{Method, Version};
 
-use crate::pipe::PipePath;
+use crate::pipe::{PipePath, PublicId};
 
 use super::boundary::{boundary, is_form_data};
 use super::pages::accepts;
@@ -43,6 +43,10 @@ pub enum Decision {
     Receive(ReceiveRequest),
     /// Cancel the pipe at a name.
     Cancel(CancelRequest),
+    /// Tell what is at a name, or became of a transfer.
+    Status(StatusRequest),
+    /// Tell what happens at a name, as it happens.
+    Watch(WatchRequest),
     /// `GET` or `HEAD` of a reserved page that there is.
     Page {
         /// Which one.
@@ -67,7 +71,7 @@ pub struct SendRequest {
     /// Hash the forwarded bytes.
     pub sha256: bool,
     /// The sender's own id of the transfer.
-    pub transfer: Option<String>,
+    pub transfer: Option<PublicId>,
     /// One final answer instead of status lines; always so over HTTP/1.0.
     pub quiet: bool,
     /// `X-Pipe-Length`: the exact number of body bytes. Never with multipart.
@@ -115,6 +119,22 @@ pub struct CancelRequest {
     pub path: PipePath,
     /// Why, as the parties will read it: at most 200 printable characters, never empty.
     pub reason: Option<String>,
+}
+
+/// A question: `?status`.
+pub struct StatusRequest {
+    /// The name.
+    pub path: PipePath,
+    /// Of this transfer only.
+    pub transfer: Option<PublicId>,
+}
+
+/// A spectator's wish: `?progress`.
+pub struct WatchRequest {
+    /// The name.
+    pub path: PipePath,
+    /// It has watched before (`Last-Event-ID`), so an end that lingers is no news to it.
+    pub resumed: bool,
 }
 
 /// Judges a request head, check by check in the order of spec §7.
@@ -197,8 +217,11 @@ fn of_name(
 ) -> Result<Decision, Refusal> {
     match head.method {
         Method::POST | Method::PUT => send(head, policy, path, query).map(Decision::Send),
-        Method::GET => receive(head, policy, path, query).map(Decision::Receive),
-        Method::HEAD if query.status() => Err(Refusal::NoWatching),
+        Method::GET | Method::HEAD if query.status() => {
+            let transfer = query.asked_transfer()?;
+            Ok(Decision::Status(StatusRequest { path, transfer }))
+        }
+        Method::GET => get(head, policy, path, query),
         Method::DELETE => Ok(Decision::Cancel(CancelRequest { path, reason: query.reason()? })),
         Method::OPTIONS => Ok(preflight(head, policy, query)),
         _ => Err(not_for_names(&head.method, query.status())),
@@ -240,7 +263,27 @@ fn send(
     })
 }
 
-/// Steps 4 to 7 for a receiver.
+/// Step 5 of a GET; what is neither a page nor a spectator is a receiver.
+fn get(
+    head: &RequestHead,
+    policy: &Policy,
+    path: PipePath,
+    query: &Query,
+) -> Result<Decision, Refusal> {
+    let headers = &head.headers;
+    check_switches(query)?;
+    if query.page() && accepts(headers, "text/html") {
+        return Err(Refusal::NoSuchPage);
+    }
+    if query.progress() {
+        // Whoever accepts `text/html` is a browser that wants a page. It gets the events too.
+        let resumed = headers.contains_key(LAST_EVENT_ID);
+        return Ok(Decision::Watch(WatchRequest { path, resumed }));
+    }
+    receive(head, policy, path, query).map(Decision::Receive)
+}
+
+/// Steps 6 and 7 for a receiver.
 fn receive(
     head: &RequestHead,
     policy: &Policy,
@@ -248,16 +291,6 @@ fn receive(
     query: &Query,
 ) -> Result<ReceiveRequest, Refusal> {
     let headers = &head.headers;
-    if query.status() {
-        return Err(Refusal::NoWatching);
-    }
-    check_switches(query)?;
-    if query.page() && accepts(headers, "text/html") {
-        return Err(Refusal::NoSuchPage);
-    }
-    if query.progress() {
-        return Err(Refusal::NoWatching);
-    }
     if headers.get_all(SERVICE_WORKER).iter().any(|v| v.as_bytes().eq_ignore_ascii_case(b"script"))
     {
         return Err(Refusal::ServiceWorker);
@@ -277,6 +310,7 @@ fn receive(
 const PIPE_N: &str = "X-Pipe-N";
 const PIPE_LENGTH: &str = "X-Pipe-Length";
 const SERVICE_WORKER: &str = "Service-Worker";
+const LAST_EVENT_ID: &str = "Last-Event-ID";
 
 fn check_switches(query: &Query) -> Result<(), Refusal> {
     if query.ws() {
@@ -488,7 +522,6 @@ mod tests {
                 parameter(head, "video");
                 header(head, "accept", "application/xml, Text/HTML;q=0.9");
             }),
-            fault(Refusal::NoWatching, |head| parameter(head, "progress")),
             fault(Refusal::ServiceWorker, |head| header(head, "service-worker", "script")),
             fault(Refusal::Duplicate("wait"), |head| parameter(head, "wait=1&wait=1")),
             fault(Refusal::CountRange(Some("257".into())), |head| parameter(head, "n=257")),
@@ -526,13 +559,57 @@ mod tests {
         check_order("GET", &faults_of_receivers());
     }
 
+    fn asking(method: &str, target: &str) -> Result<(String, Option<PublicId>), Refusal> {
+        match decide(&request(method, target), &policy())? {
+            Decision::Status(asked) => Ok((asked.path.as_str().to_owned(), asked.transfer)),
+            _ => panic!("another decision"),
+        }
+    }
+
     #[test]
     fn status_comes_before_all_other_parameters() {
-        let ahead_of_switches = request("GET", "/x?ws&status&n=0&n=0");
-        assert_eq!(refusal(&ahead_of_switches), Some(Refusal::NoWatching));
-        assert_eq!(refusal(&request("HEAD", "/x?status")), Some(Refusal::NoWatching));
+        for method in ["GET", "HEAD"] {
+            for query in ["status", "ws&status&n=0&n=0", "progress&status=1", "wait&status=on"] {
+                let asked = asking(method, &format!("/x?{query}"));
+                assert_eq!(asked, Ok(("x".into(), None)), "{method} {query}");
+            }
+        }
         assert_eq!(refusal(&request("GET", "/x?status=0")), None);
         assert_eq!(refusal(&request("PUT", "/x?status&progress")), None);
+        assert!(matches!(refusal(&request("HEAD", "/x?status=no")), Some(Refusal::Method(..))));
+    }
+
+    #[test]
+    fn status_can_ask_for_a_transfer() {
+        let id = "abcdefghij-_0123";
+        let asked = asking("GET", &format!("/x?status&n=0&transfer={id}"));
+        assert_eq!(asked, Ok(("x".into(), Some(id.into()))));
+        for (value, wanted) in [
+            ("short", Refusal::BadTransferId),
+            ("", Refusal::BadTransferId),
+            ("abcdefghij-_012%20", Refusal::BadTransferId),
+            (&format!("{id}&transfer={id}"), Refusal::Duplicate("transfer")),
+        ] {
+            assert_eq!(asking("GET", &format!("/x?status&transfer={value}")), Err(wanted));
+        }
+    }
+
+    #[test]
+    fn a_spectator_takes_no_other_parameter() {
+        let watching = |head: &RequestHead| match decide(head, &policy()) {
+            Ok(Decision::Watch(asked)) => (asked.path.as_str().to_owned(), asked.resumed),
+            _ => panic!("another decision"),
+        };
+        for query in ["progress", "n=0&n=0&progress=yes&wait", "progress&status=0&transfer=short"] {
+            let head = request("GET", &format!("/x?{query}"));
+            assert_eq!(watching(&head), ("x".into(), false), "{query}");
+        }
+        let back = with(request("GET", "/x?progress"), "Last-Event-ID", "7");
+        assert_eq!(watching(&back), ("x".into(), true));
+        assert_eq!(refusal(&request("GET", "/x?progress=0")), None);
+        assert_eq!(refusal(&request("GET", "/x?progress&ws")), Some(Refusal::NoWebSocket));
+        let head = request("HEAD", "/x?progress");
+        assert_eq!(refusal(&head), Some(Refusal::Method("HEAD".into(), false)));
     }
 
     #[test]
@@ -759,7 +836,7 @@ mod tests {
         assert_eq!((wish.path.as_str(), wish.n, wish.sha256, wish.quiet), ("A", 3, true, true));
         assert_eq!(wish.wait, Duration::from_secs(7));
         assert_eq!(wish.stall, Some(Duration::from_secs(9)));
-        assert_eq!(wish.transfer.as_deref(), Some("abcdefghij-_0123"));
+        assert_eq!(wish.transfer, Some("abcdefghij-_0123".into()));
         let wish = sending(&request("POST", "/x?unknown=1&unknown=2"));
         assert_eq!((wish.n, wish.sha256, wish.quiet, wish.stall), (1, false, false, None));
         assert_eq!((wish.wait, wish.transfer), (Duration::from_secs(300), None));

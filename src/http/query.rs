@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use percent_encoding::percent_decode;
 
-use crate::pipe::RECEIVERS_MAX;
+use crate::pipe::{PublicId, RECEIVERS_MAX};
 
 use super::Refusal;
 use super::disposition::FILE_NAME_MAX;
@@ -113,13 +113,26 @@ impl Query {
     ///
     /// # Errors
     /// [`Refusal::BadTransfer`] unless it is 16 to 64 of `A-Z a-z 0-9 _ -`.
-    pub fn transfer(&self) -> Result<Option<String>, Refusal> {
+    pub fn transfer(&self) -> Result<Option<PublicId>, Refusal> {
+        self.id().map_err(|()| Refusal::BadTransfer)
+    }
+
+    /// The `transfer` that a `?status` asks for.
+    ///
+    /// # Errors
+    /// [`Refusal::Duplicate`], or [`Refusal::BadTransferId`] if no transfer can have that id.
+    pub fn asked_transfer(&self) -> Result<Option<PublicId>, Refusal> {
+        match self.known.iter().find(|given| given.key == "transfer" && given.repeated) {
+            Some(given) => Err(Refusal::Duplicate(given.key)),
+            None => self.id().map_err(|()| Refusal::BadTransferId),
+        }
+    }
+
+    fn id(&self) -> Result<Option<PublicId>, ()> {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
         match self.get("transfer") {
-            Some(id) if !(16..=64).contains(&id.len()) || !id.bytes().all(allowed) => {
-                Err(Refusal::BadTransfer)
-            }
-            id => Ok(id.map(str::to_owned)),
+            Some(id) if !(16..=64).contains(&id.len()) || !id.bytes().all(allowed) => Err(()),
+            id => Ok(id.map(PublicId::from)),
         }
     }
 
@@ -374,7 +387,7 @@ mod tests {
     fn transfer_is_16_to_64_safe_characters() {
         for good in ["abcdefghij-_0123", &"Z".repeat(64)] {
             let read = Query::parse(&format!("transfer={good}")).transfer();
-            assert_eq!(read, Ok(Some(good.to_owned())));
+            assert_eq!(read, Ok(Some(PublicId::from(good))));
         }
         for bad in ["short", "", "abcdefghij-_012", &"Z".repeat(65), "abcdefghijklmno.", "éééééééé"]
         {

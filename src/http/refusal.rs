@@ -38,6 +38,10 @@ pub enum Refusal {
     SecondsRange(&'static str, String),
     /// The sender's `transfer` is malformed.
     BadTransfer,
+    /// The `transfer` of a `?status` is malformed.
+    BadTransferId,
+    /// There is no such transfer at this name, or not any more.
+    UnknownTransfer,
     /// `X-Pipe-Length` is malformed.
     BadLength,
     /// `X-Pipe-Length` and `Content-Length` differ.
@@ -74,8 +78,6 @@ pub enum Refusal {
     NoLive,
     /// A page switch of a later phase.
     NoSuchPage,
-    /// `?status` and `?progress` are not served by this build.
-    NoWatching,
     /// Descriptors are nearly used up.
     NoDescriptors,
     /// The owner refused; with the canonical name.

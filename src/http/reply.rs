@@ -142,6 +142,26 @@ pub fn failure_code(failure: &Failure) -> &'static str {
     }
 }
 
+/// Why a pipe failed, as `?status`, `?progress` and receipts say it (spec §9).
+pub fn failure_reason(failure: &Failure) -> String {
+    let reason = match failure {
+        Failure::SenderTimedOut => "Timed out waiting for receivers",
+        Failure::ReceiverTimedOut { .. } => "Timed out",
+        Failure::SenderLost => "Sender disconnected",
+        Failure::ReceiversGone => "All receivers disconnected",
+        Failure::TooShort { .. } | Failure::TooLong { .. } => "Length mismatch",
+        Failure::Multipart(_) => "Invalid multipart body",
+        Failure::Idle => "Idle timeout",
+        Failure::Capacity => "Server at capacity",
+        Failure::Cancelled(Some(reason)) => return format!("Cancelled: {reason}"),
+        Failure::Cancelled(None) => "Cancelled",
+        Failure::ShuttingDown => "Server shutting down",
+        Failure::Unavailable => "Unavailable",
+        Failure::Internal => "Internal error",
+    };
+    reason.to_owned()
+}
+
 fn failure_text(failure: &Failure) -> String {
     match failure {
         Failure::SenderTimedOut | Failure::ReceiverTimedOut { sender_there: true } => {
@@ -240,7 +260,6 @@ fn answer(refusal: &Refusal) -> Answer {
         R::NoWebSocket => not_enabled("WebSocket relay is"),
         R::NoLive => not_enabled("Live streams are"),
         R::NoSuchPage => not_enabled("This page is"),
-        R::NoWatching => not_enabled("Status and progress are"),
         R::ServiceWorker => bad("service_worker", "Service Worker requests are not allowed."),
         R::ContentRange => bad("content_range", "Content-Range headers are not supported."),
         R::Duplicate(name) => {
@@ -252,6 +271,8 @@ fn answer(refusal: &Refusal) -> Answer {
         R::BadSeconds(name) => bad(seconds_code(name), bad_seconds(name)),
         R::SecondsRange(name, got) => bad(seconds_code(name), seconds_range(name, got)),
         R::BadTransfer => bad("bad_transfer", BAD_TRANSFER),
+        R::BadTransferId => bad("bad_transfer", "Invalid transfer id."),
+        R::UnknownTransfer => say(S::NOT_FOUND, "unknown_transfer", "Unknown or expired transfer."),
         R::BadLength => bad("bad_length", "Invalid X-Pipe-Length — decimal digits only."),
         R::LengthConflict => bad("bad_length", "X-Pipe-Length and Content-Length differ."),
         R::LengthMultipart => bad("bad_length", LENGTH_MULTIPART),
@@ -343,6 +364,9 @@ fn rejected(reject: &Reject, name: &str) -> Answer {
         Reject::PendingCap => {
             say(S::TOO_MANY_REQUESTS, "pending_cap", "Too many pending transfers. Try again later.")
         }
+        Reject::SpectatorCap => {
+            say(S::TOO_MANY_REQUESTS, "spectator_cap", "Too many spectators. Try again later.")
+        }
     }
 }
 
@@ -396,7 +420,6 @@ mod tests {
             NoWebSocket,
             NoLive,
             NoSuchPage,
-            NoWatching,
             ServiceWorker,
             ContentRange,
         ];
@@ -415,7 +438,6 @@ mod tests {
 501 not_enabled [ERROR] WebSocket relay is not enabled on this server.
 501 not_enabled [ERROR] Live streams are not enabled on this server.
 501 not_enabled [ERROR] This page is not enabled on this server.
-501 not_enabled [ERROR] Status and progress are not enabled on this server.
 400 service_worker [ERROR] Service Worker requests are not allowed.
 400 content_range [ERROR] Content-Range headers are not supported.
 ";
@@ -437,6 +459,8 @@ mod tests {
             SecondsRange("stall", "9".repeat(20)),
             SecondsRange("wait", "9".repeat(21)),
             BadTransfer,
+            BadTransferId,
+            UnknownTransfer,
             BadLength,
             LengthConflict,
             LengthMultipart,
@@ -457,6 +481,8 @@ mod tests {
 400 bad_stall [ERROR] Stall out of range (1-3600 seconds, got 99999999999999999999).
 400 bad_wait [ERROR] Wait out of range (1-3600 seconds).
 400 bad_transfer [ERROR] Invalid \"transfer\" — 16-64 characters A-Z a-z 0-9 _ -.
+400 bad_transfer [ERROR] Invalid transfer id.
+404 unknown_transfer [ERROR] Unknown or expired transfer.
 400 bad_length [ERROR] Invalid X-Pipe-Length — decimal digits only.
 400 bad_length [ERROR] X-Pipe-Length and Content-Length differ.
 400 bad_length [ERROR] X-Pipe-Length cannot be combined with multipart/form-data.
@@ -482,6 +508,7 @@ mod tests {
             rejected(Reject::Mismatch { expected: 2, got: 1 }),
             rejected(Reject::TransferTaken),
             rejected(Reject::PendingCap),
+            rejected(Reject::SpectatorCap),
         ];
         let expected = "\
 503 no_fds again [ERROR] Server is out of connections. Try again later.
@@ -493,6 +520,7 @@ mod tests {
 400 n_mismatch [ERROR] Receiver count mismatch — expected 2 but got 1.
 409 transfer_taken [ERROR] Transfer id already in use.
 429 pending_cap again [ERROR] Too many pending transfers. Try again later.
+429 spectator_cap again [ERROR] Too many spectators. Try again later.
 ";
         assert_eq!(all_shown(&refusals), expected);
     }
@@ -552,6 +580,31 @@ mod tests {
             QUIET.replace("502", "500").replace(capacity, &format!("{capacity} Try again later."));
         let replies = failures().map(|failure| shown(&refuse(&Refusal::Failed(failure))));
         assert_eq!(replies.concat(), expected);
+    }
+
+    #[test]
+    fn reasons_are_words_without_a_full_stop() {
+        let expected = "\
+Timed out waiting for receivers
+Timed out
+Timed out
+Sender disconnected
+All receivers disconnected
+Length mismatch
+Length mismatch
+Invalid multipart body
+Invalid multipart body
+Invalid multipart body
+Idle timeout
+Server at capacity
+Cancelled: drift
+Cancelled
+Server shutting down
+Unavailable
+Internal error
+";
+        let reasons = failures().map(|failure| failure_reason(&failure) + "\n");
+        assert_eq!(reasons.concat(), expected);
     }
 
     #[test]

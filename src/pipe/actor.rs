@@ -8,9 +8,10 @@ use actix::{Actor, ActorContext, Context, Handler, Message};
 
 use tracing::error;
 
-use super::registry::{Shared, turned_away};
+use super::progress::{Past, Snapshot};
+use super::registry::{Share, Shared, turned_away};
 use super::rendezvous::{Output, Rendezvous, Room};
-use super::{Call, PipePath, ReplyTo};
+use super::{Call, Failure, PipePath, PublicId, ReplyTo, TransferId};
 
 /// Room in the mailbox. Never reached: arrivals are turned away at a far smaller backlog, and each
 /// party that is there has at most a handful of calls under way.
@@ -23,10 +24,8 @@ pub(super) struct Pipe {
     shared: Arc<Shared>,
     /// Calls handled so far, also read by the registry.
     handled: Arc<AtomicU64>,
-    /// Chosen transfer ids that this name held after the last step. Nearly always empty.
-    labels: Vec<String>,
-    /// What this actor holds of the node's gauges: names waiting (0 or 1) and active transfers.
-    share: (usize, usize),
+    /// What this actor holds of the node's gauges.
+    share: Share,
 }
 
 /// One call on its way, and where its answer goes. One that is dropped unheard, because the actor
@@ -54,7 +53,7 @@ impl Message for Deliver {
 
 impl Drop for Deliver {
     fn drop(&mut self) {
-        if let Some(answer) = self.take().and_then(|call| turned_away(call, false)) {
+        if let Some(answer) = self.take().and_then(|call| turned_away(&call, false)) {
             self.shared.emit(Output { to: self.from, answer });
         }
     }
@@ -70,57 +69,71 @@ impl Pipe {
         let machine = Rendezvous::default();
         let mut ctx = Context::new();
         ctx.set_mailbox_capacity(MAILBOX);
-        ctx.run(Self { path, machine, shared, handled, labels: Vec::new(), share: (0, 0) })
+        ctx.run(Self { path, machine, shared, handled, share: Share::default() })
     }
 
     fn step(&mut self, from: ReplyTo, call: Call) {
-        let shared = self.shared.clone();
-        let wanted = match &call {
-            Call::Attach(a) => a.label.clone(),
-            _ => None,
-        };
-        let mut taken = None;
-        // What the machine takes is held at once, so that even a panic in the step gives it back.
-        let (waiting, active) = (&mut self.share.0, &mut self.share.1);
-        let mut room = Room {
-            wait: &mut || take(shared.may_wait(), waiting),
-            start: &mut || take(shared.may_start(), active),
-            label: &mut || {
-                taken = wanted.clone().filter(|label| shared.take_label(label));
-                taken.is_some() || wanted.is_none()
-            },
-            mint: &mut || (shared.mint)(),
-        };
-        let outputs = self.machine.step(shared.now(), from, call, &mut room);
-        self.settle((usize::from(self.machine.is_waiting()), self.machine.active()));
-        if let Some(label) = taken.filter(|l| !self.machine.labels().any(|held| held == l)) {
-            shared.forget_label(&label);
-        }
-        self.settle_labels();
+        let mut desk = Desk { shared: &self.shared, path: &self.path, share: &mut self.share };
+        let outputs = self.machine.step(self.shared.now(), from, call, &mut desk);
+        self.settle(Share {
+            waiting: usize::from(self.machine.is_waiting()),
+            active: self.machine.active(),
+            spectators: self.machine.spectators(),
+        });
         for output in outputs {
             self.shared.emit(output);
         }
     }
 
-    fn settle(&mut self, share: (usize, usize)) {
-        self.shared.pending.settle(self.share.0, share.0);
-        self.shared.active.settle(self.share.1, share.1);
+    fn settle(&mut self, share: Share) {
+        self.shared.gauges.settle(&self.share, &share);
         self.share = share;
     }
+}
 
-    /// Chosen ids that appeared are held, those that vanished start their receipt.
-    fn settle_labels(&mut self) {
-        if self.labels.is_empty() && self.machine.labels().next().is_none() {
-            return;
-        }
-        let now: Vec<String> = self.machine.labels().map(str::to_owned).collect();
-        for gone in self.labels.iter().filter(|l| !now.contains(l)) {
-            self.shared.end_label(gone);
-        }
-        for held in &now {
-            self.shared.hold_label(held.clone());
-        }
-        self.labels = now;
+/// The node as one name sees it. What the machine takes is held at once, so that even a panic in the
+/// step gives it back.
+struct Desk<'a> {
+    shared: &'a Shared,
+    path: &'a PipePath,
+    share: &'a mut Share,
+}
+
+impl Room for Desk<'_> {
+    fn wait(&mut self) -> bool {
+        take(self.shared.may_wait(), &mut self.share.waiting)
+    }
+
+    fn start(&mut self) -> bool {
+        take(self.shared.may_start(), &mut self.share.active)
+    }
+
+    fn watch(&mut self, there: usize) -> bool {
+        take(self.shared.may_watch(there), &mut self.share.spectators)
+    }
+
+    fn mint(&mut self) -> TransferId {
+        (self.shared.mint)()
+    }
+
+    fn take(&mut self, id: &PublicId, again: bool) -> bool {
+        self.shared.take(id, again)
+    }
+
+    fn give_back(&mut self, id: &PublicId) {
+        self.shared.give_back(id);
+    }
+
+    fn shelve(&mut self, past: Past) {
+        self.shared.shelve(self.path, past);
+    }
+
+    fn forget(&mut self) {
+        self.shared.forget(self.path);
+    }
+
+    fn recall(&mut self, id: Option<&PublicId>) -> Option<Snapshot> {
+        self.shared.recall(self.path, id)
     }
 }
 
@@ -152,9 +165,12 @@ impl Handler<Deliver> for Pipe {
 /// ones attach again and only this name is hit (spec §28 row 25).
 impl Drop for Pipe {
     fn drop(&mut self) {
-        self.settle((0, 0));
-        // A sender that comes back takes its id up again.
-        self.labels.iter().for_each(|label| self.shared.end_label(label));
+        self.settle(Share::default());
+        // Transfers fail; a sender that comes back takes its id up again.
+        for id in self.machine.ids() {
+            let last = Snapshot::failed(Failure::Internal, 1, Some(id));
+            self.shared.shelve(&self.path, Past { last, named: false, kept: true });
+        }
         if std::thread::panicking() {
             let panics = self.shared.count_panic();
             error!(panics, "the actor of a name has panicked, who waits there attaches again");

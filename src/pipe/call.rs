@@ -4,10 +4,15 @@
 //! * `Attach` -> `Parked` or `Reject`; `Tell` keeps a waiting sender informed.
 //! * `Begin` goes to everyone matched; the sender's side answers `Ready` (it has started) or
 //!   `Unready` (it has not, all attach again); `Undo` tells it that somebody will not come.
-//! * `Released` frees the name before anyone sees the end; `Ended` when nobody is left.
+//! * `Progress` while bytes move. `Released` frees the name before anyone sees the end; `Ended` when
+//!   nobody is left.
 //! * `Leave` at any time; `Cancel` -> `Cancelled`, with `Fail` and `Abort` to those who are hit.
+//! * `Status` -> `Snapshot`, once. `Watch` -> `Reject`, or `Snapshot` on every change until one that
+//!   is over; `Unwatch` at any time.
 
-use super::{Failure, Notice, PartyId, Reject, Role, Seat, TransferId};
+use super::{
+    Failure, Notice, Outcome, PartyId, PublicId, Reject, Role, Seat, Snapshot, TransferId,
+};
 
 /// A party asks for a place.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +26,7 @@ pub struct Attach {
     /// How long ago its client arrived, in milliseconds: the oldest is served first.
     pub age_ms: u64,
     /// The transfer id that a sender chose itself.
-    pub label: Option<String>,
+    pub label: Option<PublicId>,
 }
 
 /// From the side of a party to the actor of a name.
@@ -35,6 +40,8 @@ pub enum Call {
         seat: Seat,
         /// Answer with `Left`.
         ask: bool,
+        /// Why it gives up; `None` if its client has left.
+        why: Option<Failure>,
     },
     /// The sender's side has started; the parties of `roll` are no longer waiting.
     Ready {
@@ -42,6 +49,19 @@ pub enum Call {
         transfer: TransferId,
         /// Everyone in it, the sender first.
         roll: Vec<Seat>,
+        /// The length of the body, if it was declared.
+        total: Option<u64>,
+        /// The id that its sender chose.
+        label: Option<PublicId>,
+    },
+    /// How far a transfer has come: at most four times a second, only when it has come further.
+    Progress {
+        /// Which transfer.
+        transfer: TransferId,
+        /// Body bytes read so far.
+        bytes: u64,
+        /// Receivers still to get bytes.
+        receivers: u16,
     },
     /// The sender's side gave the match up; everyone in it attaches again.
     Unready {
@@ -57,6 +77,8 @@ pub enum Call {
     Ended {
         /// Which transfer.
         transfer: TransferId,
+        /// How it went.
+        outcome: Outcome,
     },
     /// End whatever is at this name.
     Cancel {
@@ -64,6 +86,23 @@ pub enum Call {
         asker: PartyId,
         /// The reason given, already checked.
         reason: Option<String>,
+    },
+    /// What is at this name, or became of one transfer of it.
+    Status {
+        /// Who wants to know.
+        asker: PartyId,
+        /// Of this transfer only.
+        transfer: Option<PublicId>,
+    },
+    /// Tell this spectator what happens at the name. Said again, it begins anew.
+    Watch {
+        /// Who.
+        watcher: PartyId,
+    },
+    /// The spectator has left.
+    Unwatch {
+        /// Who.
+        watcher: PartyId,
     },
 }
 
@@ -143,5 +182,12 @@ pub enum Answer {
         asker: PartyId,
         /// Somebody was there.
         found: bool,
+    },
+    /// What is at the name now. After one that is over a spectator hears nothing more.
+    Snapshot {
+        /// Who asked or watches.
+        watcher: PartyId,
+        /// What there is; `None` if there is no such transfer at this name.
+        snapshot: Option<Box<Snapshot>>,
     },
 }

@@ -2,6 +2,7 @@
 //! travels, is known above.
 
 use std::fmt;
+use std::sync::Arc;
 
 use uuid::Uuid;
 
@@ -54,6 +55,41 @@ impl fmt::Debug for TransferId {
     }
 }
 
+/// The id by which people know a transfer: the one its sender chose, else that of its match. What is
+/// spelled like an id of ours is the same id, whoever made it up.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub enum PublicId {
+    /// Spelled as a UUID in lower case.
+    Uuid(TransferId),
+    /// Anything else that a sender may choose.
+    Text(Arc<str>),
+}
+
+impl From<&str> for PublicId {
+    fn from(text: &str) -> Self {
+        match Uuid::try_parse(text) {
+            Ok(id) if id.to_string() == text => Self::Uuid(TransferId(id)),
+            _ => Self::Text(text.into()),
+        }
+    }
+}
+
+impl fmt::Display for PublicId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Uuid(id) => id.fmt(f),
+            Self::Text(text) => f.write_str(text),
+        }
+    }
+}
+
+/// A chosen id is part of a query, so it is hidden.
+impl fmt::Debug for PublicId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PublicId(hidden)")
+    }
+}
+
 /// Where the answer to a call goes: the link it came over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ReplyTo(pub u64);
@@ -65,4 +101,23 @@ pub enum Role {
     Sender,
     /// It gets the stream.
     Receiver,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_of_ours_is_the_same_id_when_somebody_chooses_it() {
+        let ours = TransferId::random();
+        assert_eq!(PublicId::from(&*ours.to_string()), PublicId::Uuid(ours));
+        for text in ["run-42-of-today-", "ABCDEF00-0000-4000-8000-00000000000A"] {
+            let id = PublicId::from(text);
+            assert_eq!(id, PublicId::Text(text.into()));
+            assert_eq!(id.to_string(), text);
+        }
+        let bare = ours.to_string().replace('-', "");
+        assert_ne!(PublicId::from(&*bare), PublicId::Uuid(ours), "another spelling, another id");
+        assert!(!format!("{:?}", PublicId::from("run-42-of-today-")).contains("run"));
+    }
 }

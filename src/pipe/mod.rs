@@ -4,23 +4,28 @@
 //! [`registry`] are the thin shells around it.
 
 mod actor;
+mod admit;
 pub mod call;
 pub mod head;
 pub mod ids;
 pub mod notice;
 pub mod path;
 mod place;
+pub mod progress;
 mod receipts;
 pub mod registry;
 pub mod reject;
 pub mod rendezvous;
+mod view;
+mod watchers;
 
 pub use call::{Answer, Attach, Call};
 pub use head::{Disposition, Head, Kind};
-pub use ids::{PartyId, ReplyTo, Role, Seat, TransferId};
+pub use ids::{PartyId, PublicId, ReplyTo, Role, Seat, TransferId};
 pub use notice::{Failure, MultipartFault, Notice, Sum};
 pub use path::PipePath;
-pub use registry::{Caps, Registry};
+pub use progress::{Outcome, Snapshot, State};
+pub use registry::{Caps, Load, Registry};
 pub use reject::Reject;
 
 /// The largest number of receivers a pipe can have (spec §20).

@@ -1,123 +1,306 @@
-//! The transfer ids that senders chose: held while their transfer waits or runs, and for ten
-//! minutes after (spec §16). Knows ids only, never names.
+//! What this node remembers of pipes that are over: for 30 s under their name and their id, for ten
+//! minutes under the id if somebody chose it or had the bytes hashed (spec §16). And who holds which
+//! id. Bounded; the oldest goes first.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How long an id stays taken after its transfer has ended (spec §16).
+use super::progress::{Past, Snapshot};
+use super::{PipePath, PublicId};
+
+/// How long a pipe that is over stays visible (spec §16, linger).
+const LINGER: Duration = Duration::from_secs(30);
+
+/// How long a receipt is kept (spec §16).
 const KEPT: Duration = Duration::from_secs(600);
 
-/// All chosen ids of one node.
+/// All ids and all that is over on one node.
 #[derive(Debug)]
 pub(super) struct Receipts {
-    /// Every id that is taken; `None` while its transfer lives, else the end of its receipt.
-    held: HashMap<String, Option<Instant>>,
-    /// Ended ones, oldest first. An id can stand here only once, since a taken one cannot be reused.
-    ended: VecDeque<String>,
-    /// How many ended ones are kept at most (`--max-receipts`); the oldest goes first.
+    /// Every id that is taken: its transfer waits, runs or is over.
+    ids: HashMap<PublicId, Hold>,
+    /// What each name shows.
+    names: HashMap<PipePath, Arc<Receipt>>,
+    /// All that is younger than [`LINGER`], oldest first.
+    lingering: VecDeque<Arc<Receipt>>,
+    /// Receipts for [`KEPT`], oldest first.
+    kept: VecDeque<Arc<Receipt>>,
+    /// How many of each are remembered at most (`--max-receipts`).
     max: usize,
+}
+
+/// Who holds an id.
+#[derive(Debug)]
+enum Hold {
+    Living,
+    Over {
+        receipt: Arc<Receipt>,
+        /// It is among those that linger, those that are kept, or both.
+        lingers: bool,
+        kept: bool,
+    },
+}
+
+/// One pipe that is over.
+#[derive(Debug)]
+struct Receipt {
+    path: PipePath,
+    since: Instant,
+    last: Snapshot,
 }
 
 impl Receipts {
     pub(super) fn new(max: usize) -> Self {
-        Self { held: HashMap::new(), ended: VecDeque::new(), max }
+        let (lingering, kept) = (VecDeque::new(), VecDeque::new());
+        Self { ids: HashMap::new(), names: HashMap::new(), lingering, kept, max }
     }
 
-    /// Takes this id if nobody holds it.
-    pub(super) fn take(&mut self, now: Instant, id: &str) -> bool {
+    /// Takes this id if nobody holds it. Whoever had it before takes it `again` in any case.
+    pub(super) fn take(&mut self, now: Instant, id: &PublicId, again: bool) -> bool {
         self.expire(now);
-        let free = !self.held.contains_key(id);
+        let free = again || !self.ids.contains_key(id);
         if free {
-            self.held.insert(id.to_owned(), None);
+            self.ids.insert(id.clone(), Hold::Living);
         }
         free
     }
 
     /// An id that was taken by a sender who was then refused.
-    pub(super) fn forget(&mut self, id: &str) {
-        if self.held.get(id) == Some(&None) {
-            self.held.remove(id);
+    pub(super) fn give_back(&mut self, id: &PublicId) {
+        if let Some(Hold::Living) = self.ids.get(id) {
+            self.ids.remove(id);
         }
     }
 
-    /// The transfer of this id waits or runs; again, if its name was lost to a defect.
-    pub(super) fn hold(&mut self, id: String) {
-        if let Some(Some(_)) = self.held.insert(id.clone(), None) {
-            self.ended.retain(|ended| *ended != id);
+    /// A pipe at this name is over.
+    pub(super) fn add(&mut self, now: Instant, path: &PipePath, past: Past) {
+        self.expire(now);
+        let Past { last, named, kept } = past;
+        let id = last.id.clone();
+        let receipt = Arc::new(Receipt { path: path.clone(), since: now, last });
+        if named {
+            self.names.insert(path.clone(), receipt.clone());
+        }
+        if let Some(id) = id {
+            let receipt = receipt.clone();
+            self.ids.insert(id, Hold::Over { receipt, lingers: true, kept });
+        }
+        if kept {
+            self.kept.push_back(receipt.clone());
+        }
+        self.lingering.push_back(receipt);
+        while self.lingering.len() > self.max {
+            self.drop_lingering();
+        }
+        while self.kept.len() > self.max {
+            self.drop_kept();
         }
     }
 
-    /// The transfer of this id is over.
-    pub(super) fn end(&mut self, now: Instant, id: &str) {
-        let Some(slot @ None) = self.held.get_mut(id) else { return };
-        *slot = Some(now + KEPT);
-        self.ended.push_back(id.to_owned());
-        while self.ended.len() > self.max {
-            self.drop_oldest();
+    /// A new party has come to this name: it shows what is over no more.
+    pub(super) fn forget(&mut self, path: &PipePath) {
+        self.names.remove(path);
+    }
+
+    /// What this name shows, or what is left of that transfer of it.
+    pub(super) fn recall(
+        &mut self,
+        now: Instant,
+        path: &PipePath,
+        id: Option<&PublicId>,
+    ) -> Option<Snapshot> {
+        self.expire(now);
+        let Some(id) = id else {
+            return self.names.get(path).map(|receipt| receipt.last.clone());
+        };
+        match self.ids.get(id)? {
+            Hold::Over { receipt, .. } if receipt.path == *path => Some(receipt.last.clone()),
+            Hold::Over { .. } | Hold::Living => None,
         }
     }
 
     fn expire(&mut self, now: Instant) {
-        let over = |id: &String, held: &HashMap<String, Option<Instant>>| {
-            held.get(id).copied().flatten().is_none_or(|until| until <= now)
+        let is_over = |queue: &VecDeque<Arc<Receipt>>, time| {
+            queue.front().is_some_and(|oldest| oldest.since + time <= now)
         };
-        while self.ended.front().is_some_and(|id| over(id, &self.held)) {
-            self.drop_oldest();
+        while is_over(&self.lingering, LINGER) {
+            self.drop_lingering();
+        }
+        while is_over(&self.kept, KEPT) {
+            self.drop_kept();
         }
     }
 
-    fn drop_oldest(&mut self) {
-        if let Some(id) = self.ended.pop_front() {
-            self.held.remove(&id);
+    fn drop_lingering(&mut self) {
+        let Some(oldest) = self.lingering.pop_front() else { return };
+        if self.names.get(&oldest.path).is_some_and(|shown| Arc::ptr_eq(shown, &oldest)) {
+            self.names.remove(&oldest.path);
         }
+        self.let_go(&oldest, |lingers, _| *lingers = false);
+    }
+
+    fn drop_kept(&mut self) {
+        let Some(oldest) = self.kept.pop_front() else { return };
+        self.let_go(&oldest, |_, kept| *kept = false);
+    }
+
+    /// An id is free when its receipt neither lingers nor is kept; unless it was taken up again.
+    fn let_go(&mut self, oldest: &Arc<Receipt>, change: impl FnOnce(&mut bool, &mut bool)) {
+        let Some(id) = &oldest.last.id else { return };
+        let Some(Hold::Over { receipt, lingers, kept }) = self.ids.get_mut(id) else { return };
+        if !Arc::ptr_eq(receipt, oldest) {
+            return;
+        }
+        change(lingers, kept);
+        if !*lingers && !*kept {
+            self.ids.remove(id);
+        }
+    }
+
+    /// Ids whose transfers wait or run.
+    #[cfg(test)]
+    pub(super) fn living(&self) -> usize {
+        self.ids.values().filter(|hold| matches!(hold, Hold::Living)).count()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
+    use crate::pipe::{Failure, State};
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn path(name: &str) -> PipePath {
+        PipePath::new(name).unwrap()
+    }
+
+    fn id(text: &str) -> PublicId {
+        text.into()
+    }
+
+    /// A pipe of `bytes` bytes that is over.
+    fn past(text: &str, bytes: u64, kept: bool) -> Past {
+        let id = Some(text).filter(|text| !text.is_empty()).map(id);
+        let last = Snapshot { state: State::Complete, bytes, id, ..Snapshot::idle() };
+        Past { last, named: true, kept }
+    }
+
+    fn by_name(r: &mut Receipts, now: Instant, name: &str) -> Option<u64> {
+        r.recall(now, &path(name), None).map(|last| last.bytes)
+    }
+
+    fn by_id(r: &mut Receipts, now: Instant, name: &str, text: &str) -> Option<u64> {
+        r.recall(now, &path(name), Some(&id(text))).map(|last| last.bytes)
+    }
 
     /// Asks without taking.
-    fn is_free(r: &mut Receipts, now: Instant, id: &str) -> bool {
-        let free = r.take(now, id);
+    fn is_free(r: &mut Receipts, now: Instant, text: &str) -> bool {
+        let free = r.take(now, &id(text), false);
         if free {
-            r.forget(id);
+            r.give_back(&id(text));
         }
         free
     }
 
+    fn assert_empty(r: &Receipts) {
+        let left = (r.ids.len(), r.names.len(), r.lingering.len(), r.kept.len());
+        assert_eq!(left, (0, 0, 0, 0), "{r:?}");
+    }
+
     #[test]
-    fn an_id_is_taken_until_ten_minutes_after_its_end() {
+    fn what_is_over_lingers_for_half_a_minute() {
         let (mut r, t) = (Receipts::new(10), Instant::now());
-        assert!(is_free(&mut r, t, "a"));
-        r.hold("a".into());
-        assert!(!is_free(&mut r, t + KEPT * 9, "a"), "a running transfer holds its id for ever");
-        r.end(t, "a");
-        assert!(!is_free(&mut r, t + KEPT - Duration::from_secs(1), "a"));
+        r.take(t, &id("a"), true);
+        r.add(t, &path("x"), past("a", 1, false));
+        for at in [t, t + LINGER - SECOND] {
+            assert_eq!((by_name(&mut r, at, "x"), by_id(&mut r, at, "x", "a")), (Some(1), Some(1)));
+            assert_eq!((by_name(&mut r, at, "y"), by_id(&mut r, at, "y", "a")), (None, None));
+            assert!(!is_free(&mut r, at, "a"));
+        }
+        let at = t + LINGER;
+        assert_eq!((by_name(&mut r, at, "x"), by_id(&mut r, at, "x", "a")), (None, None));
+        assert!(is_free(&mut r, at, "a"));
+        assert_empty(&r);
+    }
+
+    #[test]
+    fn a_receipt_is_kept_for_ten_minutes() {
+        let (mut r, t) = (Receipts::new(10), Instant::now());
+        r.add(t, &path("x"), past("a", 1, true));
+        let at = t + KEPT - SECOND;
+        assert_eq!((by_name(&mut r, at, "x"), by_id(&mut r, at, "x", "a")), (None, Some(1)));
+        assert!(!is_free(&mut r, at, "a"));
         assert!(is_free(&mut r, t + KEPT, "a"));
-        assert!(r.held.is_empty() && r.ended.is_empty());
+        assert_empty(&r);
+    }
+
+    #[test]
+    fn a_new_party_hides_it_from_the_name_but_not_from_the_id() {
+        let (mut r, t) = (Receipts::new(10), Instant::now());
+        r.add(t, &path("x"), past("a", 1, false));
+        r.forget(&path("x"));
+        assert_eq!((by_name(&mut r, t, "x"), by_id(&mut r, t, "x", "a")), (None, Some(1)));
+        r.add(t + SECOND, &path("x"), past("", 2, false));
+        let at = t + LINGER;
+        assert_eq!((by_name(&mut r, at, "x"), by_id(&mut r, at, "x", "a")), (Some(2), None));
+        assert_eq!(by_name(&mut r, at + SECOND, "x"), None);
+        assert_empty(&r);
+    }
+
+    #[test]
+    fn a_living_transfer_holds_its_id_for_ever() {
+        let (mut r, t) = (Receipts::new(10), Instant::now());
+        assert!(r.take(t, &id("a"), false) && !is_free(&mut r, t + KEPT * 9, "a"));
+        assert_eq!((by_id(&mut r, t, "x", "a"), r.living()), (None, 1));
+        r.give_back(&id("a"));
+        assert_empty(&r);
     }
 
     #[test]
     fn an_id_can_be_taken_up_again() {
         let (mut r, t) = (Receipts::new(1), Instant::now());
-        r.hold("a".into());
-        r.end(t, "a");
-        r.hold("a".into());
-        r.hold("b".into());
-        r.end(t, "b");
-        assert!(!is_free(&mut r, t + KEPT * 9, "a"), "it runs, and no other receipt drives it out");
-        r.end(t, "a");
-        assert!(is_free(&mut r, t + KEPT, "a") && r.held.is_empty() && r.ended.is_empty());
+        r.add(t, &path("x"), past("a", 1, true));
+        assert!(r.take(t, &id("a"), true));
+        r.add(t, &path("y"), past("b", 2, true));
+        assert!(!is_free(&mut r, t + KEPT * 9, "a"), "it lives, and no receipt drives it out");
+        assert_eq!(by_id(&mut r, t, "x", "a"), None);
+        r.add(t, &path("x"), past("a", 3, true));
+        assert_eq!(by_id(&mut r, t, "x", "a"), Some(3));
+        assert!(is_free(&mut r, t + KEPT, "a"));
+        assert_empty(&r);
     }
 
     #[test]
-    fn the_oldest_receipt_goes_first() {
+    fn the_oldest_goes_first() {
         let (mut r, t) = (Receipts::new(2), Instant::now());
-        for id in ["a", "b", "c"] {
-            r.hold(id.into());
-            r.end(t, id);
+        for (n, text) in ["a", "b", "c"].into_iter().enumerate() {
+            r.add(t, &path(text), past(text, n as u64, true));
         }
+        assert_eq!([by_name(&mut r, t, "a"), by_name(&mut r, t, "c")], [None, Some(2)]);
         assert!(is_free(&mut r, t, "a") && !is_free(&mut r, t, "b") && !is_free(&mut r, t, "c"));
+        // Others that only linger drive it out of the name, not out of the receipts.
+        for name in ["d", "e"] {
+            r.add(t, &path(name), past("", 9, false));
+        }
+        assert_eq!((by_name(&mut r, t, "c"), by_id(&mut r, t, "c", "c")), (None, Some(2)));
+        // Receipts drive out receipts, also one that still lingers: it stays until it does not.
+        let (mut r, failed) = (Receipts::new(1), State::Failed(Failure::Idle));
+        r.add(t, &path("a"), past("a", 1, true));
+        let last = Snapshot { state: failed, id: Some(id("b")), ..Snapshot::idle() };
+        r.add(t, &path("b"), Past { last, named: false, kept: true });
+        assert!(is_free(&mut r, t, "a") && !is_free(&mut r, t, "b"));
+        assert_eq!(by_name(&mut r, t, "b"), None, "another party is there");
+    }
+
+    #[test]
+    fn nothing_is_remembered_without_room() {
+        let (mut r, t) = (Receipts::new(0), Instant::now());
+        r.take(t, &id("a"), false);
+        r.add(t, &path("x"), past("a", 1, true));
+        assert_empty(&r);
     }
 }

@@ -12,9 +12,10 @@ use std::time::Instant;
 use actix::Addr;
 
 use super::actor::{Deliver, Pipe};
+use super::progress::{Past, Snapshot};
 use super::receipts::Receipts;
 use super::rendezvous::{Millis, Output};
-use super::{Answer, Call, Failure, PipePath, ReplyTo, TransferId};
+use super::{Answer, Call, Failure, PartyId, PipePath, PublicId, ReplyTo, Seat, TransferId};
 
 /// Locks of the map of names. A power of two, well above the number of threads that share it.
 const SHARDS: usize = 64;
@@ -30,9 +31,27 @@ pub struct Caps {
     pub pending: usize,
     /// Transfers from commit until the last receiver is done.
     pub active: usize,
-    /// Receipts of ended transfers.
+    /// Pipes that are over and still remembered: so many for 30 s, and so many for ten minutes.
     pub receipts: usize,
+    /// Spectators of one name.
+    pub spectators_per_pipe: usize,
+    /// Spectators of all names.
+    pub spectators: usize,
 }
+
+/// How much of what [`Caps`] limit is in use now.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Names in `waiting`.
+    pub waiting: usize,
+    /// Transfers from commit until the last receiver is done.
+    pub active: usize,
+    /// Spectators.
+    pub spectators: usize,
+}
+
+/// What one name has of the node's load.
+pub(super) type Share = Load;
 
 /// Where answers go. Called on the actor's thread, in order; must not block.
 pub type Outlet = Arc<dyn Fn(Output) + Send + Sync>;
@@ -50,8 +69,7 @@ pub(super) struct Shared {
     started: Instant,
     hasher: RandomState,
     shards: [Mutex<HashMap<PipePath, Slot>>; SHARDS],
-    pub(super) pending: Gauge,
-    pub(super) active: Gauge,
+    pub(super) gauges: Gauges,
     receipts: Mutex<Receipts>,
     panics: AtomicU64,
 }
@@ -74,8 +92,7 @@ impl Registry {
             started: Instant::now(),
             hasher: RandomState::new(),
             shards: std::array::from_fn(|_| Mutex::default()),
-            pending: Gauge::default(),
-            active: Gauge::default(),
+            gauges: Gauges::default(),
             receipts: Mutex::new(Receipts::new(caps.receipts)),
             panics: AtomicU64::new(0),
         }))
@@ -91,9 +108,10 @@ impl Registry {
         }
     }
 
-    /// Names with waiting parties, and active transfers.
-    pub fn load(&self) -> (usize, usize) {
-        (self.0.pending.get(), self.0.active.get())
+    /// What is in use of what the caps limit.
+    pub fn load(&self) -> Load {
+        let Gauges { waiting, active, spectators } = &self.0.gauges;
+        Load { waiting: waiting.get(), active: active.get(), spectators: spectators.get() }
     }
 
     #[cfg(test)]
@@ -114,28 +132,44 @@ impl Shared {
         from: ReplyTo,
         call: Call,
     ) -> Result<(), Option<Answer>> {
-        let arrival = matches!(call, Call::Attach(_) | Call::Cancel { .. });
+        let arrival = is_arrival(&call);
         let mut shard = lock(self.shard(path));
         let slot = match shard.entry(path.clone()) {
             Entry::Occupied(slot) if slot.get().addr.connected() => slot.into_mut(),
-            // Where nobody is, only an arrival or the news of a running transfer has a meaning.
-            _ if !arrival && !matches!(call, Call::Ready { .. }) => {
-                return Err(turned_away(call, false));
+            slot => {
+                if let Some(answer) = self.answer_alone(path, &call) {
+                    return Err(answer);
+                }
+                slot.insert_entry(self.start(path)).into_mut()
             }
-            Entry::Occupied(mut dead) => {
-                dead.insert(self.start(path));
-                dead.into_mut()
-            }
-            Entry::Vacant(free) => free.insert(self.start(path)),
         };
         if arrival && slot.delivered - slot.handled.load(Ordering::Acquire) >= BACKLOG_MAX {
-            return Err(turned_away(call, true));
+            return Err(turned_away(&call, true));
         }
         slot.delivered += 1;
         // The mailbox is larger than any backlog: this fails only when the actor has just died.
         slot.addr
             .try_send(Deliver::new(from, call, self.clone()))
-            .map_err(|e| e.into_inner().take().and_then(|call| turned_away(call, false)))
+            .map_err(|e| e.into_inner().take().and_then(|call| turned_away(&call, false)))
+    }
+
+    /// Where nobody is, only an arrival or the news of a running transfer has a meaning. What is
+    /// over can be told without an actor.
+    fn answer_alone(&self, path: &PipePath, call: &Call) -> Option<Option<Answer>> {
+        match call {
+            Call::Attach(_) | Call::Cancel { .. } | Call::Ready { .. } => None,
+            Call::Watch { watcher } => {
+                let past = self.recall(path, None)?;
+                Some(Some(Answer::Snapshot { watcher: *watcher, snapshot: Some(Box::new(past)) }))
+            }
+            Call::Status { asker, transfer } => {
+                let past = self.recall(path, transfer.as_ref());
+                let past = past.or_else(|| transfer.is_none().then(Snapshot::idle));
+                let snapshot = past.map(Box::new);
+                Some(Some(Answer::Snapshot { watcher: *asker, snapshot }))
+            }
+            call => Some(turned_away(call, false)),
+        }
     }
 
     fn start(self: &Arc<Self>, path: &PipePath) -> Slot {
@@ -163,27 +197,37 @@ impl Shared {
     }
 
     pub(super) fn may_wait(&self) -> bool {
-        self.pending.add_below(self.caps.pending)
+        self.gauges.waiting.add_below(self.caps.pending)
     }
 
     pub(super) fn may_start(&self) -> bool {
-        self.active.add_below(self.caps.active)
+        self.gauges.active.add_below(self.caps.active)
     }
 
-    pub(super) fn take_label(&self, label: &str) -> bool {
-        lock(&self.receipts).take(Instant::now(), label)
+    /// One more spectator of a name that has so many.
+    pub(super) fn may_watch(&self, there: usize) -> bool {
+        there < self.caps.spectators_per_pipe
+            && self.gauges.spectators.add_below(self.caps.spectators)
     }
 
-    pub(super) fn forget_label(&self, label: &str) {
-        lock(&self.receipts).forget(label);
+    pub(super) fn take(&self, id: &PublicId, again: bool) -> bool {
+        lock(&self.receipts).take(Instant::now(), id, again)
     }
 
-    pub(super) fn hold_label(&self, label: String) {
-        lock(&self.receipts).hold(label);
+    pub(super) fn give_back(&self, id: &PublicId) {
+        lock(&self.receipts).give_back(id);
     }
 
-    pub(super) fn end_label(&self, label: &str) {
-        lock(&self.receipts).end(Instant::now(), label);
+    pub(super) fn shelve(&self, path: &PipePath, past: Past) {
+        lock(&self.receipts).add(Instant::now(), path, past);
+    }
+
+    pub(super) fn forget(&self, path: &PipePath) {
+        lock(&self.receipts).forget(path);
+    }
+
+    pub(super) fn recall(&self, path: &PipePath, id: Option<&PublicId>) -> Option<Snapshot> {
+        lock(&self.receipts).recall(Instant::now(), path, id)
     }
 
     /// One more actor was lost to a defect; how many in all.
@@ -197,21 +241,61 @@ impl Shared {
     }
 }
 
-/// What the caller of a call that nobody took is told, if it waits for an answer.
-pub(super) fn turned_away(call: Call, full: bool) -> Option<Answer> {
+/// Those who come anew, and may be turned away when too many do.
+fn is_arrival(call: &Call) -> bool {
     match call {
-        Call::Attach(a) if full => Some(Answer::Fail { seat: a.seat, why: Failure::Unavailable }),
+        Call::Attach(_) | Call::Cancel { .. } | Call::Status { .. } | Call::Watch { .. } => true,
+        Call::Leave { .. }
+        | Call::Ready { .. }
+        | Call::Progress { .. }
+        | Call::Unready { .. }
+        | Call::Released { .. }
+        | Call::Ended { .. }
+        | Call::Unwatch { .. } => false,
+    }
+}
+
+/// What the caller of a call that nobody took is told, if it waits for an answer.
+pub(super) fn turned_away(call: &Call, full: bool) -> Option<Answer> {
+    let alone = |party: PartyId| Seat { party, attempt: 0 };
+    let unavailable = |seat| Some(Answer::Fail { seat, why: Failure::Unavailable });
+    match call {
+        Call::Attach(a) if full => unavailable(a.seat),
+        Call::Watch { watcher } if full => unavailable(alone(*watcher)),
         Call::Attach(a) => Some(Answer::Lost { seat: a.seat }),
-        Call::Leave { seat, ask: true } => Some(Answer::Left { seat, sender_there: false }),
+        Call::Watch { watcher } => Some(Answer::Lost { seat: alone(*watcher) }),
+        Call::Leave { seat, ask: true, .. } => {
+            Some(Answer::Left { seat: *seat, sender_there: false })
+        }
+        Call::Status { asker, .. } => unavailable(alone(*asker)),
         // Without an answer the asker hears that the owner cannot be reached.
-        Call::Cancel { asker, .. } if !full => Some(Answer::Cancelled { asker, found: false }),
+        Call::Cancel { asker, .. } if !full => {
+            Some(Answer::Cancelled { asker: *asker, found: false })
+        }
         _ => None,
+    }
+}
+
+/// The load of all names together.
+#[derive(Debug, Default)]
+pub(super) struct Gauges {
+    waiting: Gauge,
+    active: Gauge,
+    spectators: Gauge,
+}
+
+impl Gauges {
+    /// Moves a name's share from what it `had` to what it `has`.
+    pub(super) fn settle(&self, had: &Share, has: &Share) {
+        self.waiting.settle(had.waiting, has.waiting);
+        self.active.settle(had.active, has.active);
+        self.spectators.settle(had.spectators, has.spectators);
     }
 }
 
 /// A number that several actors raise and lower.
 #[derive(Debug, Default)]
-pub(super) struct Gauge(AtomicUsize);
+struct Gauge(AtomicUsize);
 
 impl Gauge {
     fn get(&self) -> usize {
@@ -225,7 +309,7 @@ impl Gauge {
     }
 
     /// Moves an actor's share from `had` to `has`.
-    pub(super) fn settle(&self, had: usize, has: usize) {
+    fn settle(&self, had: usize, has: usize) {
         if has > had {
             self.0.fetch_add(has - had, Ordering::AcqRel);
         } else if had > has {

@@ -23,4 +23,6 @@ pub enum Reject {
     TransferTaken,
     /// Too many names are waiting on the owner.
     PendingCap,
+    /// Too many spectators at the name, or on the owner.
+    SpectatorCap,
 }

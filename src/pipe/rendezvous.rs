@@ -9,23 +9,36 @@
 //!   for a younger one.
 
 use super::place::{Match, Phase, Place};
+use super::progress::{Past, Running, Snapshot};
+use super::watchers::Watchers;
 use super::{
-    Answer, Attach, Call, Failure, Notice, PartyId, Reject, ReplyTo, Role, Seat, TransferId,
+    Answer, Call, Failure, Notice, Outcome, PartyId, PublicId, ReplyTo, Role, Seat, TransferId,
 };
 
 /// Milliseconds on the monotonic clock of the process.
 pub type Millis = u64;
 
-/// What the node has room for. Asked only when the answer decides, since a yes takes the room.
-pub struct Room<'a> {
+/// What the node has room for, and what it remembers. Room is asked for only when the answer decides,
+/// since a yes takes it.
+pub trait Room {
     /// Takes room for one more waiting name; false if there is none.
-    pub wait: &'a mut dyn FnMut() -> bool,
+    fn wait(&mut self) -> bool;
     /// Takes room for one more transfer; false if there is none.
-    pub start: &'a mut dyn FnMut() -> bool,
-    /// Takes the id that the attaching sender chose; false if another transfer holds it.
-    pub label: &'a mut dyn FnMut() -> bool,
+    fn start(&mut self) -> bool;
+    /// Takes room for one more spectator of a name that has so many; false if there is none.
+    fn watch(&mut self, there: usize) -> bool;
     /// Makes the id of a match.
-    pub mint: &'a mut dyn FnMut() -> TransferId,
+    fn mint(&mut self) -> TransferId;
+    /// Takes a public id; false if a transfer or receipt holds it. Whoever takes it `again` gets it.
+    fn take(&mut self, id: &PublicId, again: bool) -> bool;
+    /// Gives back an id that was taken for nothing.
+    fn give_back(&mut self, id: &PublicId);
+    /// Remembers what is over. Its id is not held any more.
+    fn shelve(&mut self, past: Past);
+    /// A new party comes to the name: it shows nothing that is over.
+    fn forget(&mut self);
+    /// What the name shows, or what is left of that transfer of it.
+    fn recall(&mut self, id: Option<&PublicId>) -> Option<Snapshot>;
 }
 
 /// An answer and the link it goes out on.
@@ -41,16 +54,29 @@ pub struct Output {
 #[derive(Debug, Default)]
 pub struct Rendezvous {
     /// Fixed by the first party until nobody waits and nothing runs (spec §5, `n`).
-    n: Option<u16>,
+    pub(super) n: Option<u16>,
     /// Everyone who waits here or is matched but not started. At most one sender and `n` receivers,
     /// and parties that came back and wait behind a younger match.
-    places: Vec<Place>,
+    pub(super) places: Vec<Place>,
     /// The match that has begun or the transfer that streams.
-    current: Option<Match>,
+    pub(super) current: Option<Match>,
     /// Transfers whose sender is done while receivers still read. The name is free again.
-    draining: Vec<Match>,
+    pub(super) draining: Vec<Match>,
     /// Cancelled while their match was being undone: each is told when it comes, or it leaves.
-    doomed: Vec<(Seat, Failure)>,
+    pub(super) doomed: Vec<(Seat, Failure)>,
+    pub(super) watchers: Watchers,
+    /// Who lost a place in this step, and with whom its chosen id.
+    pub(super) lost: Vec<Lost>,
+    /// What was over in this step; without a transfer it is what the name shows.
+    pub(super) over: Vec<(Option<TransferId>, Snapshot)>,
+}
+
+/// A place that was given up before a start.
+#[derive(Debug)]
+pub(super) struct Lost {
+    /// What ended the wait; nothing if a receiver just left.
+    pub(super) why: Option<Failure>,
+    pub(super) label: Option<PublicId>,
 }
 
 impl Rendezvous {
@@ -60,29 +86,46 @@ impl Rendezvous {
         now: Millis,
         from: ReplyTo,
         call: Call,
-        room: &mut Room<'_>,
+        room: &mut dyn Room,
     ) -> Vec<Output> {
         let mut out = Vec::new();
         match call {
             Call::Attach(attach) => self.attach(now, from, attach, room, &mut out),
-            Call::Leave { seat, ask } => self.leave(from, seat, ask, &mut out),
-            Call::Ready { transfer, roll } => self.ready(from, transfer, &roll, &mut out),
+            Call::Leave { seat, ask, why } => self.leave(from, seat, ask, why, &mut out),
+            Call::Ready { transfer, roll, total, label } => {
+                let n = u16::try_from(roll.len().saturating_sub(1)).unwrap_or(u16::MAX);
+                let running = Running { began: now, n, total, bytes: 0, receivers: n };
+                self.ready(from, transfer, &roll, running, label, &mut out);
+                self.hold(transfer, room);
+            }
+            Call::Progress { transfer, bytes, receivers } => {
+                self.progress(transfer, bytes, receivers);
+            }
             Call::Unready { transfer } => self.unready(transfer),
             Call::Released { transfer } => self.released(transfer),
-            Call::Ended { transfer } => self.ended(transfer),
+            Call::Ended { transfer, outcome } => self.ended(transfer, outcome, room),
             Call::Cancel { asker, reason } => self.cancel(from, asker, reason, &mut out),
+            Call::Status { asker, transfer } => {
+                out.push(self.status(now, from, asker, transfer.as_ref(), room));
+            }
+            Call::Watch { watcher } => self.watch(now, from, watcher, room, &mut out),
+            Call::Unwatch { watcher } => self.watchers.remove(watcher),
         }
         self.begin(room, &mut out);
-        if self.places.is_empty() && self.current.is_none() {
-            self.n = None;
-        }
+        self.wind_up(room);
+        self.show(now, &mut out);
         out
     }
 
-    /// Nobody waits and nothing runs or drains: the machine can be forgotten.
+    /// Nobody waits or watches and nothing runs or drains: the machine can be forgotten.
     pub fn is_idle(&self) -> bool {
-        let running = self.current.is_some() || !self.draining.is_empty();
-        self.places.is_empty() && self.doomed.is_empty() && !running
+        let draining = self.draining.is_empty() && self.doomed.is_empty();
+        self.is_free() && draining && self.watchers.is_empty()
+    }
+
+    /// Nobody waits and nothing runs: the next party is the first.
+    pub(super) fn is_free(&self) -> bool {
+        self.places.is_empty() && self.current.is_none()
     }
 
     /// Does this name count as waiting (pending cap of spec §7)?
@@ -95,137 +138,47 @@ impl Rendezvous {
         usize::from(self.current.is_some()) + self.draining.len()
     }
 
-    /// The sender-chosen transfer ids held by this name.
-    pub fn labels(&self) -> impl Iterator<Item = &str> {
-        let waiting = self.places.iter().filter(|p| p.phase != Phase::Matched);
-        let running = self.current.iter().chain(&self.draining);
-        waiting.filter_map(|p| p.label.as_deref()).chain(running.filter_map(|m| m.label.as_deref()))
+    /// How many spectators are here.
+    pub fn spectators(&self) -> usize {
+        self.watchers.len()
+    }
+
+    /// The public ids held by this name: those that waiting senders chose, and those of transfers.
+    pub fn ids(&self) -> impl Iterator<Item = PublicId> {
+        let waiting = self.places.iter().filter_map(|p| p.label.clone());
+        waiting.chain(self.transfers().filter(|m| m.is_streaming()).map(Match::public))
     }
 
     /// What everyone here is told when this machine is lost (a defect): waiting parties attach
-    /// again, a match is undone, a running transfer fails.
+    /// again, a match is undone, a running transfer fails, spectators watch again.
     pub fn wreck(&self) -> Vec<Output> {
         let lost = self.places.iter().map(|p| p.say(Answer::Lost { seat: p.seat }));
-        let hit = self.current.iter().chain(&self.draining).map(|m| match m.streaming {
+        let hit = self.transfers().map(|m| match m.is_streaming() {
             true => m.hit(Failure::Internal),
             false => m.undo(),
         });
-        hit.chain(lost).collect()
+        hit.chain(lost).chain(self.watchers.lost()).collect()
     }
 
-    fn attach(
+    pub(super) fn transfers(&self) -> impl Iterator<Item = &Match> {
+        self.current.iter().chain(&self.draining)
+    }
+
+    fn leave(
         &mut self,
-        now: Millis,
         from: ReplyTo,
-        attach: Attach,
-        room: &mut Room<'_>,
+        seat: Seat,
+        ask: bool,
+        why: Option<Failure>,
         out: &mut Vec<Output>,
     ) {
-        let seat = attach.seat;
-        if let Some(i) = self.doomed.iter().position(|(s, _)| s.party == seat.party) {
-            let (_, why) = self.doomed.swap_remove(i);
-            return out.push(Output { to: from, answer: Answer::Fail { seat, why } });
-        }
-        if let Some(i) = self.places.iter().position(|p| p.seat.party == seat.party) {
-            return self.come_back(i, from, seat, out);
-        }
-        let since = now.saturating_sub(attach.age_ms);
-        if let Err(why) = self.admit(since, &attach, room) {
-            return out.push(Output { to: from, answer: Answer::Reject { seat, why } });
-        }
-        let Attach { role, n, label, .. } = attach;
-        self.make_way(since, role, out);
-        self.n.get_or_insert(n);
-        // Most names have one waiter for most of their life.
-        self.places.reserve_exact(usize::from(self.places.is_empty()));
-        self.places.push(Place { seat, role, to: from, since, phase: Phase::Parked, label });
-        out.push(Output { to: from, answer: Answer::Parked { seat, k: self.receivers() } });
-        if role == Role::Receiver && seat.attempt == 1 {
-            self.tell(Notice::Connected, out);
-        }
-    }
-
-    /// A party that holds a place attaches again, after an undone match.
-    fn come_back(&mut self, i: usize, from: ReplyTo, seat: Seat, out: &mut Vec<Output>) {
-        let place = &mut self.places[i];
-        if place.seat.attempt >= seat.attempt {
-            return;
-        }
-        let matched = place.phase == Phase::Matched;
-        (place.seat, place.to, place.phase) = (seat, from, Phase::Parked);
-        // It may be back before the word that its match was undone.
-        let doom = self.current.as_ref().filter(|_| matched).and_then(|m| m.doom.clone());
-        if let Some(why) = doom {
-            return out.push(self.places.remove(i).fail(why));
-        }
-        out.push(Output { to: from, answer: Answer::Parked { seat, k: self.receivers() } });
-    }
-
-    /// The checks of spec §7 step 10, in its order.
-    fn admit(&self, since: Millis, attach: &Attach, room: &mut Room<'_>) -> Result<(), Reject> {
-        let Attach { seat, role, n, label, .. } = attach;
-        let (role, n, back) = (*role, *n, seat.attempt > 1);
-        let streaming = self.current.as_ref().is_some_and(|m| m.streaming);
-        if streaming && !back {
-            return Err(Reject::Active);
-        }
-        let full = self.is_full(role) && !(back && self.yields(since, role));
-        if role == Role::Sender && full {
-            return Err(Reject::SenderTaken);
-        }
-        match self.n {
-            Some(expected) if expected != n => return Err(Reject::Mismatch { expected, got: n }),
-            _ if full => return Err(Reject::SlotsFull { n }),
-            _ => {}
-        }
-        if label.is_some() && !back && !(room.label)() {
-            return Err(Reject::TransferTaken);
-        }
-        if !back && self.places.is_empty() && !(room.wait)() {
-            return Err(Reject::PendingCap);
-        }
-        Ok(())
-    }
-
-    fn is_full(&self, role: Role) -> bool {
-        let there = self.places.iter().filter(|p| p.role == role).count();
-        let slots = match role {
-            Role::Sender => 1,
-            Role::Receiver => self.n.map_or(usize::MAX, usize::from),
-        };
-        there >= slots
-    }
-
-    /// Is the youngest rival younger than a party that came at `since`?
-    fn yields(&self, since: Millis, role: Role) -> bool {
-        self.youngest(role).is_some_and(|i| self.places[i].since > since)
-    }
-
-    fn youngest(&self, role: Role) -> Option<usize> {
-        let rivals = self.places.iter().enumerate().filter(|(_, p)| p.role == role);
-        rivals.max_by_key(|(_, p)| p.since).map(|(i, _)| i)
-    }
-
-    /// An older party is back and its place is taken: the youngest that only waits is refused. One
-    /// that is already matched stays, and the older one waits behind it.
-    fn make_way(&mut self, since: Millis, role: Role, out: &mut Vec<Output>) {
-        let Some(i) = self.youngest(role).filter(|_| self.is_full(role)) else { return };
-        if self.places[i].phase == Phase::Matched || self.places[i].since <= since {
-            return;
-        }
-        let why = match role {
-            Role::Sender => Reject::SenderTaken,
-            Role::Receiver => Reject::SlotsFull { n: self.n.unwrap_or(1) },
-        };
-        let gone = self.places.remove(i);
-        out.push(gone.say(Answer::Reject { seat: gone.seat, why }));
-    }
-
-    fn leave(&mut self, from: ReplyTo, seat: Seat, ask: bool, out: &mut Vec<Output>) {
         let is_left = |s: &Seat| s.party == seat.party && s.attempt <= seat.attempt;
         self.doomed.retain(|(s, _)| !is_left(s));
         if let Some(i) = self.places.iter().position(|p| is_left(&p.seat)) {
             let place = self.places.remove(i);
+            let doom = self.current.as_ref().filter(|_| place.phase == Phase::Matched);
+            let why = doom.and_then(|m| m.doom.clone()).or(why);
+            self.lose(&place, why);
             self.left(&place, out);
         }
         if ask {
@@ -234,12 +187,19 @@ impl Rendezvous {
         }
     }
 
+    /// Notes that a wait is over. Without a reason its client has left, which ends the pipe of a
+    /// sender only (spec §8, rows 6 and 7).
+    pub(super) fn lose(&mut self, place: &Place, why: Option<Failure>) {
+        let left = (place.role == Role::Sender).then_some(Failure::SenderLost);
+        self.lost.push(Lost { why: why.or(left), label: place.label.clone() });
+    }
+
     /// `place` was given up: the sender is told, and a match that counted on it is undone.
     fn left(&mut self, place: &Place, out: &mut Vec<Output>) {
         if place.role == Role::Receiver {
             self.tell(Notice::Disconnected, out);
         }
-        let begun = |m: &&Match| place.phase == Phase::Matched && !m.streaming;
+        let begun = |m: &&Match| place.phase == Phase::Matched && !m.is_streaming();
         let Some(m) = self.current.as_ref().filter(begun) else { return };
         match place.role {
             Role::Receiver => out.push(m.undo()),
@@ -247,27 +207,44 @@ impl Rendezvous {
         }
     }
 
-    fn ready(&mut self, from: ReplyTo, transfer: TransferId, roll: &[Seat], out: &mut Vec<Output>) {
+    fn ready(
+        &mut self,
+        from: ReplyTo,
+        transfer: TransferId,
+        roll: &[Seat],
+        running: Running,
+        label: Option<PublicId>,
+        out: &mut Vec<Output>,
+    ) {
         let Some(sender) = roll.first().map(|s| s.party) else { return };
         self.step_aside(transfer, out);
-        let mut label = None;
         self.places.retain(|p| {
-            let started =
-                roll.iter().any(|s| s.party == p.seat.party && p.seat.attempt <= s.attempt);
-            if started && p.role == Role::Sender {
-                label.clone_from(&p.label);
-            }
-            !started
+            !roll.iter().any(|s| s.party == p.seat.party && p.seat.attempt <= s.attempt)
         });
-        let (id, streaming, doom) = (transfer, true, None);
-        self.current = Some(Match { id, to: from, sender, streaming, doom, label });
+        let (id, to, running) = (transfer, from, Some(running));
+        self.current = Some(Match { id, to, sender, running, past: false, doom: None, label });
+        self.draining.iter_mut().for_each(|m| m.past = true);
+    }
+
+    /// The id of a transfer that has just started is taken, if it is not yet.
+    fn hold(&self, transfer: TransferId, room: &mut dyn Room) {
+        if let Some(m) = self.current.as_ref().filter(|m| m.id == transfer) {
+            room.take(&m.public(), true);
+        }
+    }
+
+    fn progress(&mut self, transfer: TransferId, bytes: u64, receivers: u16) {
+        let mut all = self.current.iter_mut().chain(&mut self.draining);
+        if let Some(running) = all.find(|m| m.id == transfer).and_then(|m| m.running.as_mut()) {
+            (running.bytes, running.receivers) = (bytes, receivers);
+        }
     }
 
     /// A transfer that is not the current one has started, under a machine that was lost since: what
     /// is here makes way. A match is undone; a transfer runs on and is over when it says so.
     fn step_aside(&mut self, transfer: TransferId, out: &mut Vec<Output>) {
         let Some(other) = self.current.as_ref().filter(|m| m.id != transfer) else { return };
-        if !other.streaming {
+        if !other.is_streaming() {
             out.push(other.undo());
             self.unready(other.id);
         }
@@ -275,7 +252,7 @@ impl Rendezvous {
     }
 
     fn unready(&mut self, transfer: TransferId) {
-        let undone = self.current.take_if(|m| m.id == transfer && !m.streaming);
+        let undone = self.current.take_if(|m| m.id == transfer && !m.is_streaming());
         let Some(Match { doom, .. }) = undone else { return };
         for place in self.places.iter_mut().filter(|p| p.phase == Phase::Matched) {
             place.phase = Phase::Expected;
@@ -288,18 +265,32 @@ impl Rendezvous {
     /// Who was in a match that is undone has no place any more, and is told when it comes back.
     fn doom(&mut self, why: &Failure) {
         let expected = self.places.extract_if(.., |p| p.phase == Phase::Expected);
-        self.doomed.extend(expected.map(|p| (p.seat, why.clone())));
+        for place in expected.collect::<Vec<_>>() {
+            self.lose(&place, Some(why.clone()));
+            self.doomed.push((place.seat, why.clone()));
+        }
     }
 
     fn released(&mut self, transfer: TransferId) {
-        self.draining.extend(self.current.take_if(|m| m.id == transfer && m.streaming));
+        let past = !self.places.is_empty();
+        let released = self.current.take_if(|m| m.id == transfer && m.is_streaming());
+        self.draining.extend(released.map(|m| Match { past, ..m }));
     }
 
-    fn ended(&mut self, transfer: TransferId) {
+    fn ended(&mut self, transfer: TransferId, outcome: Outcome, room: &mut dyn Room) {
         // A match that has never started can only be undone.
         self.unready(transfer);
-        self.current.take_if(|m| m.id == transfer);
-        self.draining.retain(|m| m.id != transfer);
+        let drained = self.draining.iter().position(|m| m.id == transfer);
+        let ended = match drained {
+            Some(i) => Some(self.draining.remove(i)),
+            None => self.current.take_if(|m| m.id == transfer),
+        };
+        let Some(ended) = ended else { return };
+        let kept = outcome.hashed || ended.label.is_some();
+        let Some(last) = ended.ended(outcome) else { return };
+        self.over.push((Some(transfer), last.clone()));
+        let named = !ended.past && self.is_free();
+        room.shelve(Past { last, named, kept });
     }
 
     fn cancel(
@@ -318,17 +309,20 @@ impl Rendezvous {
         self.current.iter_mut().for_each(|m| m.doom = Some(why.clone()));
         self.doom(&why);
         let parked = self.places.extract_if(.., |p| p.phase == Phase::Parked);
-        out.extend(parked.map(|p| p.fail(why.clone())));
+        for place in parked.collect::<Vec<_>>() {
+            self.lose(&place, Some(why.clone()));
+            out.push(place.fail(why.clone()));
+        }
         out.push(Output { to: from, answer: Answer::Cancelled { asker, found } });
     }
 
     /// Matches a parked sender with `n` parked receivers, oldest first.
-    fn begin(&mut self, room: &mut Room<'_>, out: &mut Vec<Output>) {
+    fn begin(&mut self, room: &mut dyn Room, out: &mut Vec<Output>) {
         let Some((sender, receivers)) = self.pairing() else { return };
-        if !(room.start)() {
+        if !room.start() {
             return self.refuse_start(sender, &receivers, out);
         }
-        let transfer = (room.mint)();
+        let transfer = room.mint();
         let place = &self.places[sender];
         let (head, to) = (place.seat, place.to);
         let begin = |to, receivers, role| Output {
@@ -380,17 +374,19 @@ impl Rendezvous {
         hit.push(sender);
         hit.sort_unstable_by(|a, b| b.cmp(a));
         for i in hit {
-            out.push(self.places.remove(i).fail(Failure::Capacity));
+            let place = self.places.remove(i);
+            self.lose(&place, Some(Failure::Capacity));
+            out.push(place.fail(Failure::Capacity));
         }
     }
 
-    fn receivers(&self) -> u16 {
+    pub(super) fn receivers(&self) -> u16 {
         let count = self.places.iter().filter(|p| p.role == Role::Receiver).count();
         u16::try_from(count).unwrap_or(u16::MAX)
     }
 
     /// Tells the sender that waits here, if there is one.
-    fn tell(&self, notice: Notice, out: &mut Vec<Output>) {
+    pub(super) fn tell(&self, notice: Notice, out: &mut Vec<Output>) {
         if let Some(place) = self.places.iter().find(|p| p.role == Role::Sender) {
             out.push(place.say(Answer::Tell { party: place.seat.party, notice }));
         }

@@ -302,21 +302,6 @@ fn phase_two_switches_do_nothing_when_off_or_for_programs() {
 }
 
 #[test]
-fn watching_is_not_served_yet() {
-    let server = Server::start(&[]);
-    let text = "[ERROR] Status and progress are not enabled on this server.";
-    for target in ["/x?status", "/x?status=1&n=0", "/x?progress"] {
-        expect_error(&mut server.get(target), 501, "not_enabled", text);
-    }
-    let mut raw = server.ask("HEAD", "/x?status");
-    assert_error_headers(raw.head().expect(501), "not_enabled");
-    raw.half_close();
-    raw.expect_no_more();
-    // It means nothing to a sender.
-    server.put("/x?status").head().expect(200);
-}
-
-#[test]
 fn a_refused_upload_may_go_on_for_a_while_and_the_text_survives() {
     let server = Server::start(&[]);
     let mut raw = server.put("/help");

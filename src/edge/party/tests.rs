@@ -56,8 +56,11 @@ enum Command {
     Started(String),
     /// The wait has passed.
     Deadline,
-    /// The client has left.
-    Gone,
+    /// The client has left, or something ended the wait.
+    Gone {
+        #[arg(key, optional)]
+        stopping: bool,
+    },
 }
 
 struct Script(Option<Party>);
@@ -94,7 +97,7 @@ fn input(role: Role, command: &Command) -> Result<Input, Box<dyn Error>> {
         Command::Undone(x) => Input::Undone(transfer(x)?),
         Command::Started(x) => Input::Started(transfer(x)?),
         Command::Deadline => Input::Deadline,
-        Command::Gone => Input::Gone,
+        Command::Gone { stopping } => Input::Gone(stopping.then_some(Failure::ShuttingDown)),
         answer => Input::Owner(match answer {
             Command::Parked { attempt, k } => Answer::Parked { seat: seat(attempt), k: *k },
             Command::Refuse { attempt } => {
@@ -140,8 +143,10 @@ fn show(act: &Act) -> String {
         Act::Attach { seat, undone } => {
             format!("attach, attempt {}, undone {undone} times", seat.attempt)
         }
-        Act::Leave { seat, ask: false } => format!("leave, attempt {}", seat.attempt),
-        Act::Leave { seat, ask: true } => format!("leave and ask, attempt {}", seat.attempt),
+        Act::Leave { seat, ask, why } => {
+            let (ask, why) = (if *ask { " and ask" } else { "" }, show_why(why.as_ref()));
+            format!("leave{ask}, attempt {}{why}", seat.attempt)
+        }
         Act::Admitted { k } => format!("admitted, {k} receivers there"),
         Act::Meet { transfer, sender, receivers } => {
             let (x, s, r) = (show_transfer(*transfer), sender.attempt, receivers[0].attempt);
@@ -152,6 +157,10 @@ fn show(act: &Act) -> String {
         Act::Refused(why) => format!("refused: {why:?}"),
         Act::Failed(why) => format!("failed: {why:?}"),
     }
+}
+
+fn show_why(why: Option<&Failure>) -> String {
+    why.map(|why| format!(", {why:?}")).unwrap_or_default()
 }
 
 fn state(party: &Party) -> String {

@@ -10,6 +10,7 @@ mod head;
 mod receive;
 mod send;
 mod status;
+mod watch;
 
 use std::future::{Future, ready};
 use std::net::IpAddr;
@@ -24,10 +25,10 @@ use tokio::net::TcpStream;
 use super::gate::{Gate, Waiting};
 
 use crate::edge::Edge;
-use crate::http::admission::{CancelRequest, Decision, Policy, decide};
+use crate::http::admission::{CancelRequest, Decision, Policy, StatusRequest, decide};
 use crate::http::headers::head_of;
 use crate::http::target::TARGET_MAX;
-use crate::http::{BodyKind, Refusal, Reply, RequestHead, forwarded, reply};
+use crate::http::{BodyKind, Refusal, Reply, RequestHead, forwarded, reply, status as snapshot};
 use crate::pipe::Failure;
 pub use answer::linger;
 
@@ -129,6 +130,8 @@ fn answer<'a>(
         }
         Ok(Decision::Receive(request)) => Box::pin(receive::exchange(x, request)),
         Ok(Decision::Cancel(request)) => Box::pin(x.cancel(request)),
+        Ok(Decision::Status(request)) => Box::pin(x.status(request)),
+        Ok(Decision::Watch(request)) => Box::pin(watch::exchange(x, request)),
         Ok(Decision::Reply(reply)) => Box::pin(x.finish(reply)),
         // Pages were handed over before.
         Ok(Decision::Page { .. } | Decision::Endpoint(_)) => Box::pin(ready(After::Close)),
@@ -198,6 +201,14 @@ impl<'a> Exchange<'a> {
             Some(true) => self.finish(Reply::empty(StatusCode::NO_CONTENT)).await,
             Some(false) => self.refuse(&Refusal::NoPipe(path)).await,
             None => self.refuse(&Refusal::Failed(Failure::Unavailable)).await,
+        }
+    }
+
+    /// Tells what is at a name (spec §16).
+    async fn status(self, request: StatusRequest) -> After {
+        match snapshot::answer(&self.ctx.edge, request).await {
+            Ok(reply) => self.finish(reply).await,
+            Err(refusal) => self.refuse(&refusal).await,
         }
     }
 }

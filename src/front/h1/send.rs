@@ -84,7 +84,7 @@ pub async fn exchange(mut x: Exchange<'_>, request: SendRequest, head: Head) -> 
     };
     let SendRequest { path, n, wait, stall, sha256, transfer: label, .. } = request;
     let (name, multipart) = (path.clone(), request.multipart_boundary.is_some());
-    let wish = SendWish { path, n, wait, stall, sha256, label };
+    let wish = SendWish { path, n, wait, stall, sha256, length: head.length, label };
     let source = SocketBody::new(x.io, x.body, read);
     let body = match &request.multipart_boundary {
         Some(boundary) => Upload::multipart(source, head, boundary),

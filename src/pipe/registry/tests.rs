@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::pipe::{Attach, Notice, PartyId, Role, Seat};
+use crate::pipe::{Attach, Notice, Outcome, Role, State};
 
 /// Answers that may wait for their test. None has more than a few.
 const ANSWERS: usize = 64;
@@ -23,8 +23,14 @@ impl Names {
     fn new(pending: usize, active: usize, mint: fn() -> TransferId) -> Self {
         let (tx, answers) = mpsc::channel(ANSWERS);
         let outlet = Arc::new(move |output: Output| tx.try_send(output.answer).unwrap());
-        let caps = Caps { pending, active, receipts: 10 };
+        let caps = Caps { pending, active, receipts: 10, spectators_per_pipe: 2, spectators: 3 };
         Self { registry: Registry::new(caps, outlet, mint), answers }
+    }
+
+    /// Names waiting and transfers.
+    fn load(&self) -> (usize, usize) {
+        let load = self.registry.load();
+        (load.waiting, load.active)
     }
 
     fn call(&self, name: &str, call: Call) {
@@ -60,7 +66,7 @@ impl Names {
 
     /// Waits until everything said to `name` so far was handled: calls are handled in order.
     async fn quiet(&mut self, name: &str) {
-        self.call(name, Call::Leave { seat: seat("r99"), ask: true });
+        self.call(name, Call::Leave { seat: seat("r99"), ask: true, why: None });
         while self.answers.recv().await.map(|a| word(&a)) != Some("r99 left".into()) {}
     }
 }
@@ -82,12 +88,23 @@ fn seat(text: &str) -> Seat {
 
 fn attach(text: &str, label: Option<&str>) -> Call {
     let role = if text.starts_with('s') { Role::Sender } else { Role::Receiver };
-    let label = label.map(str::to_owned);
+    let label = label.map(PublicId::from);
     Call::Attach(Attach { seat: seat(text), role, n: 1, age_ms: 0, label })
 }
 
+fn ready(transfer: TransferId, roll: Vec<Seat>) -> Call {
+    Call::Ready { transfer, roll, total: None, label: None }
+}
+
+fn ended(transfer: TransferId) -> Call {
+    let (result, bytes, whole, n, receivers) = (Ok(()), 7, 1, 1, 0);
+    let (elapsed_ms, hashed, digest) = (0, false, None);
+    let outcome = Outcome { result, bytes, whole, n, receivers, elapsed_ms, hashed, digest };
+    Call::Ended { transfer, outcome }
+}
+
 fn leave(text: &str) -> Call {
-    Call::Leave { seat: seat(text), ask: false }
+    Call::Leave { seat: seat(text), ask: false, why: None }
 }
 
 fn word(answer: &Answer) -> String {
@@ -107,6 +124,11 @@ fn word(answer: &Answer) -> String {
         Answer::Tell { .. } => "told".to_owned(),
         Answer::Left { seat, .. } => format!("{} left", show(seat)),
         Answer::Cancelled { found, .. } => format!("cancelled {found}"),
+        Answer::Snapshot { snapshot, .. } => match snapshot.as_ref().map(|s| &s.state) {
+            Some(State::Failed(why)) => format!("sees failed {why:?}"),
+            Some(state) => format!("sees {state:?}").to_lowercase(),
+            None => "sees nothing".to_owned(),
+        },
     }
 }
 
@@ -117,24 +139,24 @@ fn a_name_has_an_actor_while_somebody_is_there() {
         names.attach("/a", &["s1"]);
         names.attach("/b", &["r2"]);
         assert_eq!(names.hear(2).await, ["s1 parked", "r2 parked"]);
-        assert_eq!((names.registry.names(), names.registry.load()), (2, (2, 0)));
+        assert_eq!((names.registry.names(), names.load()), (2, (2, 0)));
 
         names.call("/a", leave("s1"));
         names.quiet("/a").await;
-        assert_eq!((names.registry.names(), names.registry.load()), (1, (1, 0)));
+        assert_eq!((names.registry.names(), names.load()), (1, (1, 0)));
 
         names.attach("/b", &["s2"]);
         let transfer = names.begun().await;
-        assert_eq!(names.registry.load(), (1, 1), "a match waits and is active");
-        names.call("/b", Call::Ready { transfer, roll: vec![seat("s2"), seat("r2")] });
+        assert_eq!(names.load(), (1, 1), "a match waits and is active");
+        names.call("/b", ready(transfer, vec![seat("s2"), seat("r2")]));
         names.quiet("/b").await;
-        assert_eq!(names.registry.load(), (0, 1));
+        assert_eq!(names.load(), (0, 1));
         names.call("/b", Call::Released { transfer });
         names.quiet("/b").await;
-        assert_eq!(names.registry.load(), (0, 1), "it drains");
-        names.call("/b", Call::Ended { transfer });
+        assert_eq!(names.load(), (0, 1), "it drains");
+        names.call("/b", ended(transfer));
         names.quiet("/b").await;
-        assert_eq!((names.registry.names(), names.registry.load()), (0, (0, 0)));
+        assert_eq!((names.registry.names(), names.load()), (0, (0, 0)));
         assert_eq!(names.registry.panics(), 0);
     });
 }
@@ -146,9 +168,9 @@ fn only_an_arrival_or_a_start_wakes_a_name() {
         let transfer = TransferId::from_u128(1);
         names.call("/a", Call::Unready { transfer });
         names.call("/a", Call::Released { transfer });
-        names.call("/a", Call::Ended { transfer });
+        names.call("/a", ended(transfer));
         names.call("/a", leave("r1"));
-        names.call("/a", Call::Leave { seat: seat("r1"), ask: true });
+        names.call("/a", Call::Leave { seat: seat("r1"), ask: true, why: None });
         assert_eq!(names.registry.names(), 0);
         assert_eq!(names.hear(1).await, ["r1 left"]);
 
@@ -156,9 +178,9 @@ fn only_an_arrival_or_a_start_wakes_a_name() {
         assert_eq!(names.hear(1).await, ["cancelled false"]);
         assert_eq!(names.registry.names(), 0);
 
-        names.call("/a", Call::Ready { transfer, roll: vec![seat("s1"), seat("r1")] });
+        names.call("/a", ready(transfer, vec![seat("s1"), seat("r1")]));
         names.quiet("/a").await;
-        assert_eq!((names.registry.names(), names.registry.load()), (1, (0, 1)));
+        assert_eq!((names.registry.names(), names.load()), (1, (0, 1)));
     });
 }
 
@@ -172,25 +194,25 @@ fn the_pending_cap_is_given_and_taken_exactly() {
             names.attach("/c", &["r3"]);
             let heard = names.hear(3).await;
             assert_eq!(heard, ["r1 parked", "r2 parked", "r3 refused PendingCap"], "{round}");
-            assert_eq!((names.registry.names(), names.registry.load()), (2, (2, 0)));
+            assert_eq!((names.registry.names(), names.load()), (2, (2, 0)));
 
             // A second party of a name needs no room, and a start gives it back.
             names.attach("/a", &["s1"]);
             let transfer = names.begun().await;
-            names.call("/a", Call::Ready { transfer, roll: vec![seat("s1"), seat("r1")] });
+            names.call("/a", ready(transfer, vec![seat("s1"), seat("r1")]));
             names.quiet("/a").await;
             names.attach("/c", &["r3"]);
             assert_eq!(names.hear(1).await, ["r3 parked"]);
             names.attach("/d", &["r4"]);
             assert_eq!(names.hear(1).await, ["r4 refused PendingCap"]);
 
-            names.call("/a", Call::Ended { transfer });
+            names.call("/a", ended(transfer));
             names.call("/b", leave("r2"));
             names.call("/c", leave("r3"));
             names.quiet("/a").await;
             names.quiet("/b").await;
             names.quiet("/c").await;
-            assert_eq!((names.registry.names(), names.registry.load()), (0, (0, 0)));
+            assert_eq!((names.registry.names(), names.load()), (0, (0, 0)));
         }
     });
 }
@@ -206,22 +228,22 @@ fn the_active_cap_is_given_and_taken_exactly() {
             let heard = names.hear(4).await;
             let both = ["r2 parked", "s2 parked", "s2 failed Capacity", "r2 failed Capacity"];
             assert_eq!(heard, both, "{round}");
-            assert_eq!(names.registry.load(), (1, 1));
+            assert_eq!(names.load(), (1, 1));
 
             // An undone match gives its room back.
             names.call("/a", Call::Unready { transfer });
             names.quiet("/a").await;
-            assert_eq!(names.registry.load(), (1, 0));
+            assert_eq!(names.load(), (1, 0));
             names.attach("/b", &["r2", "s2"]);
             let other = names.begun().await;
-            names.call("/b", Call::Ended { transfer: other });
+            names.call("/b", ended(other));
             names.call("/b", leave("s2"));
             names.call("/b", leave("r2"));
             names.call("/a", leave("s1"));
             names.call("/a", leave("r1"));
             names.quiet("/a").await;
             names.quiet("/b").await;
-            assert_eq!((names.registry.names(), names.registry.load()), (0, (0, 0)));
+            assert_eq!((names.registry.names(), names.load()), (0, (0, 0)));
         }
     });
 }
@@ -285,25 +307,25 @@ fn a_panic_hits_one_name_only_and_its_parties_attach_again() {
         let mut heard = names.hear(4).await;
         heard.sort();
         assert_eq!(heard, ["cancelled false", "r1 lost", "r2 lost", "s1 lost"]);
-        assert_eq!((names.registry.panics(), names.registry.load()), (1, (1, 0)));
+        assert_eq!((names.registry.panics(), names.load()), (1, (1, 0)));
 
         // A fresh actor takes them in; the sender takes up its transfer id again.
         BROKEN.store(false, Ordering::SeqCst);
         names.call("/a", attach("s1/2", Some("label")));
         names.attach("/a", &["r1/2"]);
         let transfer = names.begun().await;
-        assert_eq!(names.registry.load(), (2, 1));
+        assert_eq!(names.load(), (2, 1));
         names.call("/c", attach("s3", Some("label")));
         assert_eq!(names.hear(1).await, ["s3 refused TransferTaken"]);
 
         // The other name has noticed nothing.
         names.attach("/b", &["r9"]);
         names.begun().await;
-        names.call("/a", Call::Ended { transfer });
+        names.call("/a", ended(transfer));
         names.call("/a", leave("s1/2"));
         names.call("/a", leave("r1/2"));
         names.quiet("/a").await;
         assert_eq!((names.registry.names(), names.registry.panics()), (1, 1));
-        assert_eq!(names.registry.load(), (1, 1));
+        assert_eq!(names.load(), (1, 1));
     });
 }

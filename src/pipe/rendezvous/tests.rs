@@ -3,19 +3,24 @@
 //!
 //! Parties are `s1`, `s2`, … (senders) and `r1`, `r2`, … (receivers); matches are `x1`, `x2`, … in
 //! the order of their making. `r1/2` is `r1` under its second attempt. All links are link 1 unless
-//! `link=` says otherwise, and an answer to another link is marked `@2`. The tags `[full]`,
-//! `[no-start]` and `[label-taken]` say what the node has no room for. After `⇨` stands the state.
+//! `link=` says otherwise, and an answer to another link is marked `@2`. Spectators are `w1`, `w2`, …
+//! The tags `[full]`, `[no-start]`, `[no-watch]` and `[label-taken]` say what the node has no room for;
+//! what it remembers is kept by the real [`Receipts`]. After `⇨` stands the state.
 
 #![allow(clippy::unwrap_used)]
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::error::Error;
 use std::fmt::Write as _;
 use std::path::Path;
 
+use std::time::{Duration, Instant};
+
 use test_each_file::test_each_path;
 
 use super::*;
+use crate::pipe::receipts::Receipts;
+use crate::pipe::{Attach, PipePath, State};
 
 test_each_path! { in "./src/pipe/testscripts/rendezvous" as scripts => run_script }
 
@@ -41,13 +46,16 @@ enum Command {
         #[arg(key)]
         link: Option<u64>,
     },
-    /// A party gives its place up. Example: leave r1 attempt=2 ask=true
+    /// A party gives its place up, because its client has left or for a reason. Example:
+    /// leave r1 attempt=2 ask=true why=timeout
     Leave {
         who: String,
         #[arg(key)]
         attempt: Option<u32>,
         #[arg(key, optional)]
         ask: bool,
+        #[arg(key)]
+        why: Option<String>,
     },
     /// The sender's side has started. The roll is that of the match, unless one is given: the
     /// sender first, each with its attempt. Example: ready x1 s1/1 r1/2
@@ -57,13 +65,40 @@ enum Command {
         roll: Vec<String>,
         #[arg(key)]
         link: Option<u64>,
+        #[arg(key)]
+        total: Option<u64>,
+        #[arg(key)]
+        label: Option<String>,
     },
+    /// The transfer has come so far, with so many receivers left.
+    Progress { transfer: String, bytes: u64, receivers: u16 },
     /// The sender's side gave the match up.
     Unready(String),
     /// The body is complete or the transfer has failed.
     Released(String),
-    /// Nobody of the transfer is left.
-    Ended(String),
+    /// Nobody of the transfer is left: it is complete, or has failed for a reason.
+    Ended {
+        transfer: String,
+        #[arg(key, optional)]
+        bytes: u64,
+        #[arg(key)]
+        why: Option<String>,
+        #[arg(key, optional)]
+        hashed: bool,
+    },
+    /// `d1` asks what is at the name, or became of a transfer. Example: status label=a
+    Status {
+        #[arg(key)]
+        label: Option<String>,
+    },
+    /// A spectator comes.
+    Watch {
+        who: String,
+        #[arg(key)]
+        link: Option<u64>,
+    },
+    /// A spectator leaves.
+    Unwatch(String),
     /// `d1` ends whatever is there.
     Cancel {
         #[arg(key)]
@@ -79,10 +114,87 @@ enum Command {
 #[derive(Default)]
 struct Script {
     machine: Rendezvous,
+    node: Node,
+    /// Everyone in each match that has begun, the sender first, and the id that it chose.
+    rolls: HashMap<TransferId, (Vec<Seat>, Option<PublicId>)>,
+}
+
+/// What a node has room for, and what it remembers.
+struct Node {
+    start: Instant,
     now: Millis,
     minted: u128,
-    /// Everyone in each match that has begun, the sender first.
-    rolls: HashMap<TransferId, Vec<Seat>>,
+    receipts: Receipts,
+    path: PipePath,
+    /// What there is no room for in this step.
+    tags: BTreeSet<String>,
+    /// What was remembered in this step.
+    shelved: Vec<Past>,
+}
+
+impl Default for Node {
+    fn default() -> Self {
+        Self {
+            start: Instant::now(),
+            now: 0,
+            minted: 0,
+            receipts: Receipts::new(10),
+            path: PipePath::new("x").unwrap(),
+            tags: BTreeSet::new(),
+            shelved: Vec::new(),
+        }
+    }
+}
+
+impl Node {
+    fn instant(&self) -> Instant {
+        self.start + Duration::from_millis(self.now)
+    }
+
+    fn has_room(&self, tag: &str) -> bool {
+        !self.tags.contains(tag)
+    }
+}
+
+impl Room for Node {
+    fn wait(&mut self) -> bool {
+        self.has_room("full")
+    }
+
+    fn start(&mut self) -> bool {
+        self.has_room("no-start")
+    }
+
+    fn watch(&mut self, _: usize) -> bool {
+        self.has_room("no-watch")
+    }
+
+    fn mint(&mut self) -> TransferId {
+        self.minted += 1;
+        TransferId::from_u128(self.minted)
+    }
+
+    fn take(&mut self, id: &PublicId, again: bool) -> bool {
+        let held = !again && !self.has_room("label-taken");
+        !held && self.receipts.take(self.instant(), id, again)
+    }
+
+    fn give_back(&mut self, id: &PublicId) {
+        self.receipts.give_back(id);
+    }
+
+    fn shelve(&mut self, past: Past) {
+        self.shelved.push(past.clone());
+        self.receipts.add(self.instant(), &self.path, past);
+    }
+
+    fn forget(&mut self) {
+        self.receipts.forget(&self.path);
+    }
+
+    fn recall(&mut self, id: Option<&PublicId>) -> Option<Snapshot> {
+        self.receipts.recall(self.instant(), &self.path, id)
+    }
 }
 
 impl goldenscript::Runner for Script {
@@ -95,16 +207,22 @@ impl goldenscript::Runner for Script {
     ) -> Result<String, Box<dyn Error>> {
         let outputs = match command {
             Command::Clock(now) => {
-                self.now = *now;
+                self.node.now = *now;
                 return Ok(String::new());
             }
             Command::Wreck => self.machine.wreck(),
             _ => {
                 let (link, call) = self.call(command)?;
-                self.step(link, call, context)
+                self.node.tags.clone_from(&context.tags);
+                self.machine.step(self.node.now, ReplyTo(link), call, &mut self.node)
             }
         };
         let mut text = String::new();
+        for past in self.node.shelved.drain(..) {
+            let named = if past.named { ", shown" } else { "" };
+            let kept = if past.kept { ", kept" } else { "" };
+            writeln!(text, "over{named}{kept}: {}", show_snapshot(&past.last))?;
+        }
         for output in outputs {
             self.note(&output.answer);
             writeln!(text, "{}", show(&output))?;
@@ -116,59 +234,86 @@ impl goldenscript::Runner for Script {
 
 impl Script {
     fn call(&self, command: &Command) -> Result<(u64, Call), Box<dyn Error>> {
-        let call = match command {
+        let one = |call| Ok((1, call));
+        match command {
             Command::Attach { who, n, attempt, age, label, link } => {
                 let seat = Seat { party: party(who)?, attempt: attempt.unwrap_or(1) };
                 let role = role_of(seat.party);
-                let (n, age_ms, label) = (n.unwrap_or(1), age.unwrap_or(0), label.clone());
+                let (n, age_ms, label) = (n.unwrap_or(1), age.unwrap_or(0), chosen(label));
                 let attach = Attach { seat, role, n, age_ms, label };
-                return Ok((link.unwrap_or(1), Call::Attach(attach)));
+                Ok((link.unwrap_or(1), Call::Attach(attach)))
             }
-            Command::Leave { who, attempt, ask } => {
+            Command::Leave { who, attempt, ask, why } => {
                 let seat = Seat { party: party(who)?, attempt: attempt.unwrap_or(1) };
-                Call::Leave { seat, ask: *ask }
+                let why = why.as_deref().map(failure).transpose()?;
+                one(Call::Leave { seat, ask: *ask, why })
             }
-            Command::Ready { transfer: x, roll, link } => {
+            Command::Ready { transfer: x, roll, link, total, label } => {
                 let transfer = transfer(x)?;
                 let given = roll.iter().map(|s| seat(s)).collect::<Result<Vec<_>, _>>()?;
-                let known = || self.rolls.get(&transfer).cloned().ok_or("no such match");
-                let roll = if given.is_empty() { known()? } else { given };
-                return Ok((link.unwrap_or(1), Call::Ready { transfer, roll }));
+                let known = self.rolls.get(&transfer).cloned();
+                let (roll, known) = match given.is_empty() {
+                    true => known.ok_or("no such match")?,
+                    false => (given, None),
+                };
+                let (total, label) = (*total, chosen(label).or(known));
+                Ok((link.unwrap_or(1), Call::Ready { transfer, roll, total, label }))
             }
-            Command::Unready(x) => Call::Unready { transfer: transfer(x)? },
-            Command::Released(x) => Call::Released { transfer: transfer(x)? },
-            Command::Ended(x) => Call::Ended { transfer: transfer(x)? },
+            Command::Progress { transfer: x, bytes, receivers } => {
+                let (transfer, bytes, receivers) = (transfer(x)?, *bytes, *receivers);
+                one(Call::Progress { transfer, bytes, receivers })
+            }
+            Command::Unready(x) => one(Call::Unready { transfer: transfer(x)? }),
+            Command::Released(x) => one(Call::Released { transfer: transfer(x)? }),
+            Command::Ended { transfer: x, bytes, why, hashed } => {
+                let result = why.as_deref().map(failure).transpose()?.map_or(Ok(()), Err);
+                let outcome = outcome(self.node.now, *bytes, result, *hashed);
+                one(Call::Ended { transfer: transfer(x)?, outcome })
+            }
             Command::Cancel { reason, link } => {
                 let call = Call::Cancel { asker: party("d1")?, reason: reason.clone() };
-                return Ok((link.unwrap_or(1), call));
+                Ok((link.unwrap_or(1), call))
             }
-            Command::Clock(_) | Command::Wreck => return Err("not a call".into()),
-        };
-        Ok((1, call))
-    }
-
-    fn step(&mut self, link: u64, call: Call, context: &goldenscript::Context) -> Vec<Output> {
-        let has_room = |tag: &str| !context.tags.contains(tag);
-        let minted = &mut self.minted;
-        let mut room = Room {
-            wait: &mut || has_room("full"),
-            start: &mut || has_room("no-start"),
-            label: &mut || has_room("label-taken"),
-            mint: &mut || {
-                *minted += 1;
-                TransferId::from_u128(*minted)
-            },
-        };
-        self.machine.step(self.now, ReplyTo(link), call, &mut room)
+            Command::Status { label } => {
+                one(Call::Status { asker: party("d1")?, transfer: chosen(label) })
+            }
+            Command::Watch { who, link } => {
+                Ok((link.unwrap_or(1), Call::Watch { watcher: party(who)? }))
+            }
+            Command::Unwatch(who) => one(Call::Unwatch { watcher: party(who)? }),
+            Command::Clock(_) | Command::Wreck => Err("not a call".into()),
+        }
     }
 
     /// The sender's side remembers who is in a match.
     fn note(&mut self, answer: &Answer) {
         if let Answer::Begin { transfer, sender, receivers, role: Role::Sender } = answer {
             let roll = std::iter::once(*sender).chain(receivers.iter().copied()).collect();
-            self.rolls.insert(*transfer, roll);
+            let place = self.machine.places.iter().find(|p| p.seat == *sender);
+            self.rolls.insert(*transfer, (roll, place.and_then(|p| p.label.clone())));
         }
     }
+}
+
+/// A chosen id, or `x1`: that of a match.
+fn chosen(label: &Option<String>) -> Option<PublicId> {
+    let label = label.as_deref()?;
+    Some(transfer(label).map_or_else(|_| label.into(), PublicId::Uuid))
+}
+
+fn failure(word: &str) -> Result<Failure, Box<dyn Error>> {
+    Ok(match word {
+        "timeout" => Failure::SenderTimedOut,
+        "late" => Failure::ReceiverTimedOut { sender_there: false },
+        "lost" => Failure::SenderLost,
+        "stopping" => Failure::ShuttingDown,
+        _ => return Err("timeout, late, lost or stopping".into()),
+    })
+}
+
+fn outcome(now: Millis, bytes: u64, result: Result<(), Failure>, hashed: bool) -> Outcome {
+    let digest = (hashed && result.is_ok()).then(|| "d1ge57".to_owned());
+    Outcome { result, bytes, whole: 1, n: 1, receivers: 0, elapsed_ms: now, hashed, digest }
 }
 
 /// What a simulation may look at.
@@ -190,7 +335,7 @@ impl Rendezvous {
         let idle = self.places.is_empty() && self.current.is_none();
         assert!(if idle { n == 0 } else { n > 0 || !self.is_waiting() }, "n is fixed: {self:?}");
         assert!(self.pairing().is_none(), "a pair is parked apart: {self:?}");
-        let begun = self.current.as_ref().is_some_and(|m| !m.streaming);
+        let begun = self.current.as_ref().is_some_and(|m| !m.is_streaming());
         let matched = self.places.iter().filter(|p| p.phase == Phase::Matched).count();
         assert!(matched <= if begun { n + 1 } else { 0 }, "matched with nobody: {self:?}");
     }
@@ -231,6 +376,29 @@ fn show_transfer(id: TransferId) -> String {
     format!("x{number}")
 }
 
+fn show_id(id: &PublicId) -> String {
+    let of_match = (1..100).find(|&i| PublicId::Uuid(TransferId::from_u128(i)) == *id);
+    of_match.map_or_else(|| id.to_string(), |i| format!("x{i}"))
+}
+
+fn show_snapshot(snapshot: &Snapshot) -> String {
+    let Snapshot { state, has_sender, receivers, n, bytes, total, elapsed_ms, digest, id } =
+        snapshot;
+    let mut parts = vec![match state {
+        State::Failed(why) => format!("failed {why:?}"),
+        state => format!("{state:?}").to_lowercase(),
+    }];
+    parts.extend(id.as_ref().map(show_id));
+    parts.extend(has_sender.then(|| "sender".to_owned()));
+    parts.extend(n.map(|n| format!("{receivers} of {n}")));
+    let total = total.map(|total| format!(" of {total}")).unwrap_or_default();
+    if !matches!(state, State::Idle | State::Waiting) {
+        parts.push(format!("{bytes}{total} bytes in {elapsed_ms} ms"));
+    }
+    parts.extend(digest.clone());
+    parts.join(", ")
+}
+
 fn show(Output { to, answer }: &Output) -> String {
     let text = match answer {
         Answer::Parked { seat, k } => format!("{} parked, {k} receivers here", show_seat(seat)),
@@ -260,6 +428,10 @@ fn show(Output { to, answer }: &Output) -> String {
             let what = if *found { "somebody" } else { "nobody" };
             format!("{} hears: {what} was there", show_party(*asker))
         }
+        Answer::Snapshot { watcher, snapshot } => {
+            let shown = snapshot.as_deref().map_or("no such transfer".to_owned(), show_snapshot);
+            format!("{} sees: {shown}", show_party(*watcher))
+        }
     };
     if *to == ReplyTo(1) { text } else { format!("{text} @{}", to.0) }
 }
@@ -270,11 +442,15 @@ fn state(machine: &Rendezvous) -> String {
         format!("{} {}", show_seat(&place.seat), format!("{:?}", place.phase).to_lowercase())
     }));
     parts.extend(machine.current.iter().map(|m| {
-        format!("{} {}", show_transfer(m.id), if m.streaming { "streaming" } else { "begun" })
+        format!("{} {}", show_transfer(m.id), if m.is_streaming() { "streaming" } else { "begun" })
     }));
     parts.extend(machine.draining.iter().map(|m| format!("{} draining", show_transfer(m.id))));
     parts.extend(machine.doomed.iter().map(|(seat, _)| format!("{} doomed", show_seat(seat))));
-    parts.extend(machine.labels().map(|label| format!("label {label}")));
+    let labels = machine.ids().filter(|id| !show_id(id).starts_with('x'));
+    parts.extend(labels.map(|label| format!("label {label}")));
+    if machine.spectators() > 0 {
+        parts.push(format!("{} watching", machine.spectators()));
+    }
     if machine.is_idle() {
         parts.push("idle".to_owned());
     }

@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed};
 
-use super::world::{Op, PARTIES, World};
+use super::world::{Op, PARTIES, SPECTATORS, World};
 
 fn op() -> impl Strategy<Value = Op> {
     let who = || 0..PARTIES;
@@ -18,6 +18,8 @@ fn op() -> impl Strategy<Value = Op> {
         3 => who().prop_map(Op::Release),
         3 => who().prop_map(Op::End),
         1 => Just(Op::Cancel),
+        3 => (0..SPECTATORS).prop_map(Op::Watch),
+        2 => (0..SPECTATORS).prop_map(Op::Unwatch),
     ]
 }
 
@@ -43,7 +45,9 @@ fn live_through(ops: Vec<Op>) {
         world.gone(i);
     }
     world.settle();
+    (0..SPECTATORS).for_each(|i| world.unwatch(i));
     assert!(world.machine.is_idle(), "{:?}", world.machine);
+    assert!(world.node.living.is_empty(), "ids are left");
 }
 
 proptest! {

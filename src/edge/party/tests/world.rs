@@ -1,16 +1,21 @@
 //! A model of both edges' shells over the two real machines, party and rendezvous, of one name. No
 //! clocks, no bytes; back-off is left out, and a give-up may come at any moment.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use super::super::*;
+use crate::pipe::progress::Past;
 use crate::pipe::rendezvous::{Output, Rendezvous, Room};
-use crate::pipe::{Attach, Call, PartyId, ReplyTo};
+use crate::pipe::{Attach, Call, Outcome, PartyId, PublicId, ReplyTo, Snapshot};
 
 /// Senders are the first ones, receivers the rest.
 const SENDERS: usize = 3;
 pub(super) const PARTIES: usize = 9;
 const N: u16 = 2;
+
+/// Spectators, and the origin by which they are told from parties.
+pub(super) const SPECTATORS: usize = 2;
+const SPECTATOR: u64 = 8;
 
 /// One thing that happens. The number is a party, taken modulo those there are.
 #[derive(Debug, Clone, Copy)]
@@ -33,6 +38,10 @@ pub(super) enum Op {
     End(usize),
     /// A DELETE.
     Cancel,
+    /// This spectator comes.
+    Watch(usize),
+    /// This spectator leaves.
+    Unwatch(usize),
     /// The machine is lost to a panic.
     Defect,
 }
@@ -75,11 +84,70 @@ pub(super) struct World {
     pub(super) machine: Rendezvous,
     pub(super) clients: Vec<Client>,
     now: u64,
-    minted: u128,
+    /// What the node remembers.
+    pub(super) node: Node,
+    /// Who watches, and has not seen an end.
+    watching: [bool; SPECTATORS],
     /// Who must have come to an end when all is quiet, because a DELETE has found it.
     cancelled: Vec<PartyId>,
     /// The receivers of each transfer.
     transfers: HashMap<TransferId, Vec<Seat>>,
+}
+
+/// A node with room for everything, which holds ids and remembers that something is over.
+#[derive(Default)]
+pub(super) struct Node {
+    minted: u128,
+    /// Ids of what waits or runs.
+    pub(super) living: HashSet<PublicId>,
+    /// What the name shows.
+    shown: Option<Snapshot>,
+}
+
+impl Room for Node {
+    fn wait(&mut self) -> bool {
+        true
+    }
+
+    fn start(&mut self) -> bool {
+        true
+    }
+
+    fn watch(&mut self, there: usize) -> bool {
+        assert!(there < SPECTATORS);
+        true
+    }
+
+    fn mint(&mut self) -> TransferId {
+        self.minted += 1;
+        TransferId::from_u128(self.minted)
+    }
+
+    fn take(&mut self, id: &PublicId, again: bool) -> bool {
+        self.living.insert(id.clone()) || again
+    }
+
+    fn give_back(&mut self, id: &PublicId) {
+        self.living.remove(id);
+    }
+
+    fn shelve(&mut self, past: Past) {
+        assert!(past.last.is_over() && (past.named || past.kept || past.last.id.is_some()));
+        if let Some(id) = &past.last.id {
+            assert!(self.living.remove(id), "{id:?} is over twice");
+        }
+        if past.named {
+            self.shown = Some(past.last);
+        }
+    }
+
+    fn forget(&mut self) {
+        self.shown = None;
+    }
+
+    fn recall(&mut self, _: Option<&PublicId>) -> Option<Snapshot> {
+        self.shown.clone()
+    }
 }
 
 impl World {
@@ -96,6 +164,8 @@ impl World {
             Op::Release(i) => drop(some(i).map(|i| self.release(i))),
             Op::End(i) => drop(some(i).map(|i| self.end(i))),
             Op::Cancel => self.cancel(),
+            Op::Watch(i) => self.watch(i % SPECTATORS),
+            Op::Unwatch(i) => self.unwatch(i % SPECTATORS),
             Op::Defect => self.defect(),
         }
     }
@@ -127,22 +197,27 @@ impl World {
     }
 
     fn step(&mut self, from: u64, call: Call) {
-        let minted = &mut self.minted;
-        let mut mint = || {
-            *minted += 1;
-            TransferId::from_u128(*minted)
-        };
-        let mut room =
-            Room { wait: &mut || true, start: &mut || true, label: &mut || true, mint: &mut mint };
-        let outputs = self.machine.step(self.now, ReplyTo(from), call, &mut room);
+        let outputs = self.machine.step(self.now, ReplyTo(from), call, &mut self.node);
         self.machine.check();
         self.tell(outputs);
     }
 
     fn tell(&mut self, outputs: Vec<Output>) {
         for Output { to, answer } in outputs {
-            if let Answer::Cancelled { .. } = answer {
-                continue;
+            match answer {
+                Answer::Cancelled { .. } => continue,
+                Answer::Snapshot { watcher, snapshot } => {
+                    let is_over = snapshot.is_some_and(|snapshot| snapshot.is_over());
+                    let watching = &mut self.watching[usize::try_from(watcher.seq).unwrap()];
+                    assert!(*watching, "{watcher:?} has left or has seen an end");
+                    *watching = !is_over;
+                    continue;
+                }
+                Answer::Lost { seat } if seat.party.origin == SPECTATOR => {
+                    self.watch(usize::try_from(seat.party.seq).unwrap());
+                    continue;
+                }
+                _ => {}
             }
             let inbox = &mut self.clients[usize::try_from(to.0).unwrap()];
             inbox.posts.push_back(Post::Answer(answer));
@@ -174,7 +249,7 @@ impl World {
         for act in acts {
             match act {
                 Act::Attach { seat, .. } => self.attach(i, seat),
-                Act::Leave { seat, ask } => self.say(i, Call::Leave { seat, ask }),
+                Act::Leave { seat, ask, why } => self.say(i, Call::Leave { seat, ask, why }),
                 Act::Unready { transfer } => self.say(i, Call::Unready { transfer }),
                 Act::Meet { transfer, sender, receivers } => {
                     self.meet(i, transfer, sender, receivers);
@@ -193,7 +268,9 @@ impl World {
     fn attach(&mut self, i: usize, seat: Seat) {
         let Client { party, arrived, .. } = &self.clients[i];
         let (role, age_ms) = (party.role, self.now - arrived);
-        self.say(i, Call::Attach(Attach { seat, role, n: N, age_ms, label: None }));
+        let chosen = || PublicId::from(&*format!("the-id-of-sender-{i}"));
+        let label = (role == Role::Sender).then(chosen);
+        self.say(i, Call::Attach(Attach { seat, role, n: N, age_ms, label }));
     }
 
     fn meet(&mut self, i: usize, x: TransferId, sender: Seat, receivers: Vec<Seat>) {
@@ -245,7 +322,8 @@ impl World {
         let sender = self.clients[i].party.seat();
         let roll = std::iter::once(sender).chain(invited.iter().copied()).collect();
         assert!(self.transfers.insert(x, invited).is_none(), "{x} has started twice");
-        self.say(i, Call::Ready { transfer: x, roll });
+        let label = Some(PublicId::from(&*format!("the-id-of-sender-{i}")));
+        self.say(i, Call::Ready { transfer: x, roll, total: None, label });
     }
 
     /// A sender drops its lanes.
@@ -282,14 +360,17 @@ impl World {
             return;
         };
         let transfer = *x;
-        self.say(i, Call::Ended { transfer });
+        let (result, bytes, whole, n, receivers) = (Ok(()), 0, N, N, 0);
+        let (elapsed_ms, hashed, digest) = (0, false, None);
+        let outcome = Outcome { result, bytes, whole, n, receivers, elapsed_ms, hashed, digest };
+        self.say(i, Call::Ended { transfer, outcome });
         for seat in self.transfers[&transfer].clone() {
             let receiver = usize::try_from(seat.party.seq).unwrap();
             self.clients[receiver].stage = Stage::Over;
             self.feed(receiver, Input::Started(transfer));
-            self.feed(receiver, Input::Gone);
+            self.feed(receiver, Input::Gone(None));
         }
-        self.feed(i, Input::Gone);
+        self.feed(i, Input::Gone(None));
         self.clients[i].stage = Stage::Over;
     }
 
@@ -297,7 +378,7 @@ impl World {
     /// have not been heard of are dropped with its inbox.
     pub(super) fn gone(&mut self, i: usize) {
         self.end(i);
-        self.feed(i, Input::Gone);
+        self.feed(i, Input::Gone(None));
         self.let_go(i);
         self.clients[i].stage = Stage::Over;
         for post in std::mem::take(&mut self.clients[i].posts) {
@@ -331,8 +412,19 @@ impl World {
     /// cancelled in the old one may wait again.
     fn defect(&mut self) {
         self.cancelled.clear();
-        let wreck = std::mem::take(&mut self.machine).wreck();
-        self.tell(wreck);
+        let machine = std::mem::take(&mut self.machine);
+        machine.ids().for_each(|id| assert!(self.node.living.remove(&id), "{id:?} was not held"));
+        self.tell(machine.wreck());
+    }
+
+    fn watch(&mut self, i: usize) {
+        self.watching[i] = true;
+        self.step(u64::MAX, Call::Watch { watcher: spectator(i) });
+    }
+
+    pub(super) fn unwatch(&mut self, i: usize) {
+        self.step(u64::MAX, Call::Unwatch { watcher: spectator(i) });
+        self.watching[i] = false;
     }
 
     /// Lets everything that is under way arrive. A match that cannot start is given up.
@@ -360,9 +452,17 @@ impl World {
         waiting.sort_by_key(|seat| seat.party);
         present.sort_by_key(|seat| seat.party);
         assert_eq!(waiting, present, "who waits, and who has a place: {:?}", self.machine);
+        let watching = self.watching.iter().filter(|watching| **watching).count();
+        assert_eq!(self.machine.spectators(), watching);
+        let held: HashSet<PublicId> = self.machine.ids().collect();
+        assert_eq!(held, self.node.living, "ids of what waits or runs, and of nothing else");
         for party in &self.cancelled {
             let client = &self.clients[usize::try_from(party.seq).unwrap()];
             assert_eq!(client.stage, Stage::Over, "{party:?} was cancelled and is still there");
         }
     }
+}
+
+fn spectator(i: usize) -> PartyId {
+    PartyId { origin: SPECTATOR, boot: 0, seq: i as u64 }
 }

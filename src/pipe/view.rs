@@ -1,0 +1,128 @@
+//! What a name shows: snapshots for those who ask and those who watch, and what becomes of a pipe that
+//! nobody is left at. Part of the [`Rendezvous`]; arranges nothing.
+
+use super::place::Match;
+use super::progress::{Past, Snapshot, State};
+use super::rendezvous::{Lost, Millis, Output, Rendezvous, Room};
+use super::{Answer, PartyId, PublicId, Reject, ReplyTo, Role, Seat, TransferId};
+
+impl Rendezvous {
+    /// The one answer to a `Status`.
+    pub(super) fn status(
+        &self,
+        now: Millis,
+        to: ReplyTo,
+        asker: PartyId,
+        id: Option<&PublicId>,
+        room: &mut dyn Room,
+    ) -> Output {
+        let here = match id {
+            None => self.name(now).map(|(_, snapshot)| snapshot),
+            Some(id) => self.known(now, id),
+        };
+        let snapshot = here.or_else(|| room.recall(id));
+        let snapshot = snapshot.or_else(|| id.is_none().then(Snapshot::idle)).map(Box::new);
+        Output { to, answer: Answer::Snapshot { watcher: asker, snapshot } }
+    }
+
+    /// A spectator comes. One that finds an end hears of it, and is done.
+    pub(super) fn watch(
+        &mut self,
+        now: Millis,
+        to: ReplyTo,
+        watcher: PartyId,
+        room: &mut dyn Room,
+        out: &mut Vec<Output>,
+    ) {
+        let past = if self.name(now).is_none() { room.recall(None) } else { None };
+        if past.is_some() {
+            let snapshot = past.map(Box::new);
+            out.push(Output { to, answer: Answer::Snapshot { watcher, snapshot } });
+        } else if self.watchers.is_there(watcher) || room.watch(self.watchers.len()) {
+            self.watchers.add(watcher, to);
+        } else {
+            let (seat, why) = (Seat { party: watcher, attempt: 0 }, Reject::SpectatorCap);
+            out.push(Output { to, answer: Answer::Reject { seat, why } });
+        }
+    }
+
+    /// The end of a step: chosen ids of those who lost their place leave receipts, and a pipe that
+    /// nobody is left at shows how it ended.
+    pub(super) fn wind_up(&mut self, room: &mut dyn Room) {
+        let (free, n) = (self.is_free(), self.n.unwrap_or(1));
+        if free {
+            self.n = None;
+        }
+        if self.lost.is_empty() {
+            return;
+        }
+        let ends = std::mem::take(&mut self.lost).into_iter();
+        let ends = ends.filter_map(|Lost { why, label }| Some((why?, label)));
+        let mut ends: Vec<Past> = ends
+            .map(|(why, label)| {
+                let kept = label.is_some();
+                Past { last: Snapshot::failed(why, n, label), named: false, kept }
+            })
+            .collect();
+        // Of several that end together the one with an id speaks for all. A transfer that is not
+        // past shows itself.
+        let speaker = ends.iter().position(|past| past.kept).unwrap_or(0);
+        if free
+            && self.draining.iter().all(|m| m.past)
+            && let Some(past) = ends.get_mut(speaker)
+        {
+            past.named = true;
+            self.over.push((None, past.last.clone()));
+        }
+        ends.into_iter().filter(|past| past.named || past.kept).for_each(|past| room.shelve(past));
+    }
+
+    /// Shows the spectators what is new.
+    pub(super) fn show(&mut self, now: Millis, out: &mut Vec<Output>) {
+        let over = std::mem::take(&mut self.over);
+        if self.watchers.is_empty() {
+            return;
+        }
+        let mut watchers = std::mem::take(&mut self.watchers);
+        let view = |follows: Option<TransferId>| {
+            if let Some((_, last)) = over.iter().find(|(x, _)| *x == follows) {
+                return (None, last.clone());
+            }
+            let followed = self.transfers().find(|m| Some(m.id) == follows);
+            let followed = followed.and_then(|m| Some((follows, m.snapshot(now)?)));
+            followed.or_else(|| self.name(now)).unwrap_or_else(|| (None, Snapshot::idle()))
+        };
+        watchers.show(&view, out);
+        self.watchers = watchers;
+    }
+
+    /// What is at the name now, and of which transfer that is; nothing if nobody is there.
+    fn name(&self, now: Millis) -> Option<(Option<TransferId>, Snapshot)> {
+        let streams = |m: &Match| Some((Some(m.id), m.snapshot(now)?));
+        let running = self.current.as_ref().and_then(streams);
+        let waiting = || (!self.is_free()).then(|| (None, self.waiting()));
+        let drains = || self.draining.iter().rfind(|m| !m.past).and_then(streams);
+        running.or_else(waiting).or_else(drains)
+    }
+
+    fn waiting(&self) -> Snapshot {
+        let sender = self.places.iter().find(|p| p.role == Role::Sender);
+        Snapshot {
+            state: State::Waiting,
+            has_sender: sender.is_some(),
+            receivers: self.receivers(),
+            n: self.n,
+            id: sender.and_then(|p| p.label.clone()),
+            ..Snapshot::idle()
+        }
+    }
+
+    /// The transfer of this public id, if it waits or runs here.
+    fn known(&self, now: Millis, id: &PublicId) -> Option<Snapshot> {
+        if self.places.iter().any(|p| p.label.as_ref() == Some(id)) {
+            return Some(self.waiting());
+        }
+        let runs = self.transfers().find(|m| m.is_streaming() && m.public() == *id);
+        runs.and_then(|m| m.snapshot(now))
+    }
+}

@@ -1,0 +1,76 @@
+//! Who watches a name, and what each of them was shown last. Pure; what there is to see is said by
+//! the name.
+
+use super::progress::Snapshot;
+use super::rendezvous::Output;
+use super::{Answer, PartyId, ReplyTo, Seat, TransferId};
+
+/// The spectators of one name. They take no slot and fix no `n`.
+#[derive(Debug, Default)]
+pub(super) struct Watchers(Vec<Watcher>);
+
+#[derive(Debug)]
+struct Watcher {
+    party: PartyId,
+    to: ReplyTo,
+    /// The transfer it was shown: it sees that one to its end, whatever comes to the name meanwhile.
+    follows: Option<TransferId>,
+    last: Option<Snapshot>,
+}
+
+/// What there is to see: of a transfer, or, without one, of the name.
+pub(super) type View<'a> = dyn Fn(Option<TransferId>) -> (Option<TransferId>, Snapshot) + 'a;
+
+impl Watchers {
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn is_there(&self, party: PartyId) -> bool {
+        self.0.iter().any(|w| w.party == party)
+    }
+
+    /// One more; it is shown what there is at the next [`Watchers::show`]. One that is here already
+    /// is shown everything again.
+    pub(super) fn add(&mut self, party: PartyId, to: ReplyTo) {
+        self.remove(party);
+        self.0.push(Watcher { party, to, follows: None, last: None });
+    }
+
+    pub(super) fn remove(&mut self, party: PartyId) {
+        self.0.retain(|w| w.party != party);
+        if self.0.is_empty() {
+            self.0 = Vec::new();
+        }
+    }
+
+    /// Shows each what is new to it. Who has seen an end is done.
+    pub(super) fn show(&mut self, view: &View<'_>, out: &mut Vec<Output>) {
+        self.0.retain_mut(|w| {
+            let (follows, snapshot) = view(w.follows);
+            w.follows = follows;
+            if w.last.as_ref().is_some_and(|last| last.is_like(&snapshot)) {
+                return true;
+            }
+            let over = snapshot.is_over();
+            if !over {
+                w.last = Some(snapshot.clone());
+            }
+            let answer = Answer::Snapshot { watcher: w.party, snapshot: Some(Box::new(snapshot)) };
+            out.push(Output { to: w.to, answer });
+            !over
+        });
+    }
+
+    /// What all are told when the machine is lost: watch again.
+    pub(super) fn lost(&self) -> impl Iterator<Item = Output> {
+        self.0.iter().map(|w| {
+            let seat = Seat { party: w.party, attempt: 0 };
+            Output { to: w.to, answer: Answer::Lost { seat } }
+        })
+    }
+}
