@@ -13,6 +13,7 @@ pub mod party;
 pub mod receiving;
 mod reporting;
 pub mod sending;
+mod stage;
 mod start;
 pub mod watching;
 pub mod wire;

@@ -73,3 +73,25 @@ impl Transfer {
         Outcome { bytes, whole: fanout.whole(), receivers, digest, ..none }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const X: TransferId = TransferId::from_u128(1);
+
+    #[test]
+    fn what_has_not_moved_is_not_reported() {
+        let mut transfer = Transfer::begin(X, 2, false);
+        let at = |bytes, receivers| Position { bytes, receivers };
+        assert_eq!(transfer.report_at(at(0, 2)), None);
+        let began = transfer.began;
+        assert_eq!(transfer.report_at(at(0, 1)), Some(began + REPORT_EVERY), "a receiver has left");
+        assert_eq!(transfer.report_at(at(7, 2)), Some(began + REPORT_EVERY));
+        let told = Call::Progress { transfer: X, bytes: 7, receivers: 2 };
+        assert_eq!(transfer.report(at(7, 2)), told);
+        assert_eq!(transfer.report_at(at(7, 2)), None);
+        let next = transfer.report_at(at(8, 2));
+        assert!(next >= Some(Instant::now() + REPORT_EVERY - Duration::from_millis(100)));
+    }
+}

@@ -15,11 +15,12 @@ use super::gather::Gather;
 use super::inbox::Post;
 use super::offer::Offer;
 use super::party::{Act, Input};
-use super::reporting::{Position, Transfer};
+use super::reporting::Transfer;
+use super::stage::Stage;
 use super::start;
 use super::wish::{Body, SendEvent, SendWish};
 use crate::flow::{self, Bell, Fanout};
-use crate::pipe::{Answer, Call, Failure, Head, Notice, Outcome, Role, Sum, TransferId};
+use crate::pipe::{Answer, Call, Failure, Head, Notice, Outcome, Role, Sum};
 
 /// A waiting sender hears something at least this often (spec §9).
 const HEARTBEAT: Duration = Duration::from_secs(25);
@@ -40,15 +41,6 @@ pub struct Sending<B: Body> {
     last: Instant,
     /// The body was read to its end.
     uploaded: bool,
-}
-
-enum Stage<B: Body> {
-    Waiting,
-    Gathering(Box<Gather>),
-    /// Committed; the declaration is not known yet.
-    Opening(Box<Transfer>, Vec<Offer>),
-    Streaming(Box<Transfer>, Box<Fanout<B>>),
-    Over,
 }
 
 impl<B: Body> Sending<B> {
@@ -135,7 +127,7 @@ impl<B: Body> Sending<B> {
         match post {
             Post::Answer(Answer::Tell { notice, .. }) => self.told(notice),
             Post::Answer(Answer::Abort { transfer, why, .. }) => {
-                if self.transfer() == Some(transfer) {
+                if self.stage.transfer() == Some(transfer) {
                     self.fail(why);
                 }
             }
@@ -196,15 +188,6 @@ impl<B: Body> Sending<B> {
         self.say(Notice::Waiting { n: self.wish.n });
         if k > 0 {
             self.say(Notice::AlreadyConnected { k });
-        }
-    }
-
-    /// The match or transfer that this sender is in.
-    fn transfer(&self) -> Option<TransferId> {
-        match &self.stage {
-            Stage::Gathering(gather) => Some(gather.transfer),
-            Stage::Opening(transfer, _) | Stage::Streaming(transfer, _) => Some(transfer.id),
-            Stage::Waiting | Stage::Over => None,
         }
     }
 
@@ -316,13 +299,7 @@ impl<B: Body> Sending<B> {
 
     /// Tells the owner how the transfer has ended, if there is one.
     fn end(&mut self, result: Result<(), Failure>) -> Option<Outcome> {
-        let (transfer, fanout) = match &mut self.stage {
-            Stage::Opening(transfer, _) => (transfer, None),
-            Stage::Streaming(transfer, fanout) => (transfer, Some(&mut **fanout)),
-            Stage::Waiting | Stage::Gathering(_) | Stage::Over => return None,
-        };
-        let outcome = transfer.outcome(fanout, result);
-        let transfer = transfer.id;
+        let (transfer, outcome) = self.stage.outcome(result)?;
         self.attached.call(Call::Ended { transfer, outcome: outcome.clone() });
         Some(outcome)
     }
@@ -374,13 +351,11 @@ impl<B: Body> Sending<B> {
 
     /// Tells the owner how far the transfer has come. Costs a compare while nothing moves.
     fn poll_report(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Stage::Streaming(transfer, fanout) = &mut self.stage else { return Poll::Pending };
-        let here = Position::of(fanout);
-        let Some(at) = transfer.report_at(here) else { return Poll::Pending };
+        let Some(at) = self.stage.report_at() else { return Poll::Pending };
         if at > Instant::now() && self.attached.poll_until(cx, at).is_pending() {
             return Poll::Pending;
         }
-        self.attached.call(transfer.report(here));
+        self.stage.report().into_iter().for_each(|call| self.attached.call(call));
         Poll::Ready(())
     }
 

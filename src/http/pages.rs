@@ -192,6 +192,9 @@ mod tests {
             "?wait=",
             "--retry 10",
             "?quiet",
+            "?status\"",
+            "?status&transfer=",
+            "?progress\"",
         ] {
             assert!(text(&reply).contains(word), "{word:?} is missing");
         }
@@ -223,9 +226,7 @@ mod tests {
         for line in text(&reply).lines() {
             assert!(line.chars().count() <= 100, "too wide: {line}");
         }
-        for later in
-            ["?status", "?progress", "?live", "?ws", "hoody-pipe send", "hoody-pipe receive"]
-        {
+        for later in ["?live", "?ws", "hoody-pipe send", "hoody-pipe receive"] {
             assert!(!text(&reply).contains(later), "{later}");
         }
     }

@@ -11,7 +11,7 @@ use tracing::error;
 use super::progress::{Past, Snapshot};
 use super::registry::{Share, Shared, turned_away};
 use super::rendezvous::{Output, Rendezvous, Room};
-use super::{Call, Failure, PipePath, PublicId, ReplyTo, TransferId};
+use super::{Call, PipePath, PublicId, ReplyTo, TransferId};
 
 /// Room in the mailbox. Never reached: arrivals are turned away at a far smaller backlog, and each
 /// party that is there has at most a handful of calls under way.
@@ -166,10 +166,8 @@ impl Handler<Deliver> for Pipe {
 impl Drop for Pipe {
     fn drop(&mut self) {
         self.settle(Share::default());
-        // Transfers fail; a sender that comes back takes its id up again.
-        for id in self.machine.ids() {
-            let last = Snapshot::failed(Failure::Internal, 1, Some(id));
-            self.shared.shelve(&self.path, Past { last, named: false, kept: true });
+        for past in self.machine.ruins(self.shared.now()) {
+            self.shared.shelve(&self.path, past);
         }
         if std::thread::panicking() {
             let panics = self.shared.count_panic();

@@ -143,12 +143,6 @@ impl Rendezvous {
         self.watchers.len()
     }
 
-    /// The public ids held by this name: those that waiting senders chose, and those of transfers.
-    pub fn ids(&self) -> impl Iterator<Item = PublicId> {
-        let waiting = self.places.iter().filter_map(|p| p.label.clone());
-        waiting.chain(self.transfers().filter(|m| m.is_streaming()).map(Match::public))
-    }
-
     /// What everyone here is told when this machine is lost (a defect): waiting parties attach
     /// again, a match is undone, a running transfer fails, spectators watch again.
     pub fn wreck(&self) -> Vec<Output> {

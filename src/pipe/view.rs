@@ -4,7 +4,7 @@
 use super::place::Match;
 use super::progress::{Past, Snapshot, State};
 use super::rendezvous::{Lost, Millis, Output, Rendezvous, Room};
-use super::{Answer, PartyId, PublicId, Reject, ReplyTo, Role, Seat, TransferId};
+use super::{Answer, Failure, PartyId, PublicId, Reject, ReplyTo, Role, Seat, TransferId};
 
 impl Rendezvous {
     /// The one answer to a `Status`.
@@ -75,6 +75,27 @@ impl Rendezvous {
             self.over.push((None, past.last.clone()));
         }
         ends.into_iter().filter(|past| past.named || past.kept).for_each(|past| room.shelve(past));
+    }
+
+    /// What is left when this machine is lost (a defect): its transfers have failed. A waiting sender
+    /// comes back and takes its chosen id up again.
+    pub fn ruins(&self, now: Millis) -> Vec<Past> {
+        let free = self.is_free();
+        let fail = |m: &Match| {
+            let seen = m.snapshot(now)?;
+            let state = State::Failed(Failure::Internal);
+            let last = Snapshot { has_sender: false, receivers: 0, state, ..seen };
+            let current = self.current.as_ref().is_some_and(|c| c.id == m.id);
+            Some(Past { last, named: current || (free && !m.past), kept: m.label.is_some() })
+        };
+        let n = self.n.unwrap_or(1);
+        let wait = |id: PublicId| Past {
+            last: Snapshot::failed(Failure::Internal, n, Some(id)),
+            named: false,
+            kept: true,
+        };
+        let waiting = self.places.iter().filter_map(|p| p.label.clone()).map(wait);
+        self.transfers().filter_map(fail).chain(waiting).collect()
     }
 
     /// Shows the spectators what is new.

@@ -126,7 +126,7 @@ fn word(answer: &Answer) -> String {
         Answer::Cancelled { found, .. } => format!("cancelled {found}"),
         Answer::Snapshot { snapshot, .. } => match snapshot.as_ref().map(|s| &s.state) {
             Some(State::Failed(why)) => format!("sees failed {why:?}"),
-            Some(state) => format!("sees {state:?}").to_lowercase(),
+            Some(state) => format!("sees {}", format!("{state:?}").to_lowercase()),
             None => "sees nothing".to_owned(),
         },
     }
@@ -266,6 +266,80 @@ fn a_chosen_transfer_id_is_held_across_names() {
     });
 }
 
+fn watch(text: &str) -> Call {
+    Call::Watch { watcher: seat(text).party }
+}
+
+fn unwatch(text: &str) -> Call {
+    Call::Unwatch { watcher: seat(text).party }
+}
+
+fn status(transfer: Option<TransferId>) -> Call {
+    let transfer = transfer.map(PublicId::Uuid);
+    Call::Status { asker: seat("r98").party, transfer }
+}
+
+#[test]
+fn a_question_starts_no_actor() {
+    run(async {
+        let mut names = Names::new(10, 10, TransferId::random);
+        names.call("/a", status(None));
+        names.call("/a", status(Some(TransferId::from_u128(1))));
+        names.call("/a", unwatch("r1"));
+        assert_eq!(names.hear(2).await, ["sees idle", "sees nothing"]);
+        assert_eq!(names.registry.names(), 0);
+
+        // What is over is remembered without one, and shown to a spectator without one.
+        names.attach("/a", &["s1", "r1"]);
+        let transfer = names.begun().await;
+        names.call("/a", ready(transfer, vec![seat("s1"), seat("r1")]));
+        names.call("/a", status(Some(transfer)));
+        assert_eq!(names.hear(1).await, ["sees streaming"]);
+        names.call("/a", ended(transfer));
+        names.quiet("/a").await;
+        assert_eq!(names.registry.names(), 0);
+        names.call("/a", status(None));
+        names.call("/a", status(Some(transfer)));
+        names.call("/b", status(Some(transfer)));
+        names.call("/a", watch("r2"));
+        let seen = ["sees complete", "sees complete", "sees nothing", "sees complete"];
+        assert_eq!(names.hear(4).await, seen);
+        assert_eq!((names.registry.names(), names.registry.load().spectators), (0, 0));
+
+        names.attach("/a", &["r3"]);
+        names.call("/a", status(None));
+        assert_eq!(names.hear(2).await, ["r3 parked", "sees waiting"]);
+    });
+}
+
+#[test]
+fn spectators_keep_an_actor_and_are_counted_exactly() {
+    run(async {
+        let mut names = Names::new(0, 10, TransferId::random);
+        for round in 0..3 {
+            for who in ["r1", "r2", "r3"] {
+                names.call("/a", watch(who));
+            }
+            for who in ["r4", "r5"] {
+                names.call("/b", watch(who));
+            }
+            let mut heard = names.hear(5).await;
+            heard.sort();
+            let refused = ["r3 refused SpectatorCap", "r5 refused SpectatorCap"];
+            assert_eq!(heard[..2], refused, "{round}: two of a name, three of the node");
+            assert_eq!(names.registry.names(), 2);
+            let load = Load { waiting: 0, active: 0, spectators: 3 };
+            assert_eq!(names.registry.load(), load, "they are no waiting names");
+            for (name, who) in [("/a", "r1"), ("/a", "r2"), ("/b", "r4"), ("/b", "r5")] {
+                names.call(name, unwatch(who));
+            }
+            names.quiet("/a").await;
+            names.quiet("/b").await;
+            assert_eq!((names.registry.names(), names.registry.load()), (0, Load::default()));
+        }
+    });
+}
+
 #[test]
 fn a_flood_of_arrivals_at_one_name_is_turned_away() {
     run(async {
@@ -308,6 +382,11 @@ fn a_panic_hits_one_name_only_and_its_parties_attach_again() {
         heard.sort();
         assert_eq!(heard, ["cancelled false", "r1 lost", "r2 lost", "s1 lost"]);
         assert_eq!((names.registry.panics(), names.load()), (1, (1, 0)));
+
+        // Its id is not free meanwhile, and tells what has happened.
+        let id = Some("label".into());
+        names.call("/a", Call::Status { asker: seat("r7").party, transfer: id });
+        assert_eq!(names.hear(1).await, ["sees failed Internal"]);
 
         // A fresh actor takes them in; the sender takes up its transfer id again.
         BROKEN.store(false, Ordering::SeqCst);

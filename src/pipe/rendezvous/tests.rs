@@ -210,7 +210,11 @@ impl goldenscript::Runner for Script {
                 self.node.now = *now;
                 return Ok(String::new());
             }
-            Command::Wreck => self.machine.wreck(),
+            Command::Wreck => {
+                let ruins = self.machine.ruins(self.node.now);
+                ruins.into_iter().for_each(|past| self.node.shelve(past));
+                self.machine.wreck()
+            }
             _ => {
                 let (link, call) = self.call(command)?;
                 self.node.tags.clone_from(&context.tags);
@@ -318,6 +322,12 @@ fn outcome(now: Millis, bytes: u64, result: Result<(), Failure>, hashed: bool) -
 
 /// What a simulation may look at.
 impl Rendezvous {
+    /// The public ids held by this name: those that waiting senders chose, and those of transfers.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = PublicId> {
+        let waiting = self.places.iter().filter_map(|p| p.label.clone());
+        waiting.chain(self.transfers().filter(|m| m.is_streaming()).map(Match::public))
+    }
+
     /// Everyone here who waits or is matched.
     pub(crate) fn present(&self) -> Vec<Seat> {
         self.places.iter().map(|p| p.seat).collect()

@@ -15,6 +15,7 @@ fn op() -> impl Strategy<Value = Op> {
         3 => who().prop_map(Op::Leave),
         3 => who().prop_map(Op::Deadline),
         4 => who().prop_map(Op::GiveUp),
+        3 => who().prop_map(Op::Report),
         3 => who().prop_map(Op::Release),
         3 => who().prop_map(Op::End),
         1 => Just(Op::Cancel),

@@ -32,6 +32,8 @@ pub(super) enum Op {
     Deadline(usize),
     /// This sender gives its match up.
     GiveUp(usize),
+    /// This sender tells how far its transfer has come.
+    Report(usize),
     /// This sender's body is complete.
     Release(usize),
     /// This sender's transfer is over.
@@ -161,6 +163,7 @@ impl World {
             Op::Leave(i) => drop(some(i).map(|i| self.gone(i))),
             Op::Deadline(i) => drop(some(i).map(|i| self.feed(i, Input::Deadline))),
             Op::GiveUp(i) => drop(some(i).map(|i| self.give_up(i))),
+            Op::Report(i) => drop(some(i).map(|i| self.report(i))),
             Op::Release(i) => drop(some(i).map(|i| self.release(i))),
             Op::End(i) => drop(some(i).map(|i| self.end(i))),
             Op::Cancel => self.cancel(),
@@ -343,6 +346,15 @@ impl World {
         }
     }
 
+    fn report(&mut self, i: usize) {
+        if let (Stage::Streaming(x), Role::Sender) =
+            (&self.clients[i].stage, self.clients[i].party.role)
+        {
+            let (transfer, bytes, receivers) = (*x, self.now, N);
+            self.say(i, Call::Progress { transfer, bytes, receivers });
+        }
+    }
+
     fn release(&mut self, i: usize) {
         if let (Stage::Streaming(x), Role::Sender) =
             (&self.clients[i].stage, self.clients[i].party.role)
@@ -413,7 +425,7 @@ impl World {
     fn defect(&mut self) {
         self.cancelled.clear();
         let machine = std::mem::take(&mut self.machine);
-        machine.ids().for_each(|id| assert!(self.node.living.remove(&id), "{id:?} was not held"));
+        machine.ruins(self.now).into_iter().for_each(|past| self.node.shelve(past));
         self.tell(machine.wreck());
     }
 

@@ -1,0 +1,54 @@
+//! Where a sender stands: what it holds in each stage, and what can be told of it. What moves it from
+//! one to the next is in [`super::sending`].
+
+use std::time::Instant;
+
+use super::gather::Gather;
+use super::offer::Offer;
+use super::reporting::{Position, Transfer};
+use super::wish::Body;
+use crate::flow::Fanout;
+use crate::pipe::{Call, Failure, Outcome, TransferId};
+
+/// A sender's stage.
+pub(super) enum Stage<B: Body> {
+    Waiting,
+    Gathering(Box<Gather>),
+    /// Committed; the declaration is not known yet.
+    Opening(Box<Transfer>, Vec<Offer>),
+    Streaming(Box<Transfer>, Box<Fanout<B>>),
+    Over,
+}
+
+impl<B: Body> Stage<B> {
+    /// The match or transfer that it is in.
+    pub(super) fn transfer(&self) -> Option<TransferId> {
+        match self {
+            Self::Gathering(gather) => Some(gather.transfer),
+            Self::Opening(transfer, _) | Self::Streaming(transfer, _) => Some(transfer.id),
+            Self::Waiting | Self::Over => None,
+        }
+    }
+
+    /// When the owner is to be told how far the transfer has come; `None` while it knows.
+    pub(super) fn report_at(&self) -> Option<Instant> {
+        let Self::Streaming(transfer, fanout) = self else { return None };
+        transfer.report_at(Position::of(fanout))
+    }
+
+    /// What the owner is told now.
+    pub(super) fn report(&mut self) -> Option<Call> {
+        let Self::Streaming(transfer, fanout) = self else { return None };
+        Some(transfer.report(Position::of(fanout)))
+    }
+
+    /// How the transfer ends now, if there is one. To be asked once: the digest is given away.
+    pub(super) fn outcome(&mut self, result: Result<(), Failure>) -> Option<(TransferId, Outcome)> {
+        let (transfer, fanout) = match self {
+            Self::Opening(transfer, _) => (transfer, None),
+            Self::Streaming(transfer, fanout) => (transfer, Some(&mut **fanout)),
+            Self::Waiting | Self::Gathering(_) | Self::Over => return None,
+        };
+        Some((transfer.id, transfer.outcome(fanout, result)))
+    }
+}
