@@ -9,7 +9,10 @@
 //!   ([`Call::Unready`], all lanes closed) after 2 s, on [`Answer::Undo`], or as soon as a lane
 //!   closes. Nothing before the start is visible to any client.
 //! * A party whose match was undone attaches again. One whose owner is lost ([`Answer::Lost`]) too.
+//! * [`Call::Progress`] while bytes move: the owner knows of a transfer only what it is told.
 //! * [`Call::Released`] frees the name before anyone sees the end; [`Call::Ended`] closes the book.
+//! * [`Call::Status`] and [`Call::Watch`] are answered with an [`Answer::Snapshot`], once, or after each
+//!   change until one that is over.
 //!
 //! Why nobody is parked apart for ever, and nothing starts twice: safety rests on the single commit
 //! at the sender's edge and on attempts, not on clocks.

@@ -326,6 +326,28 @@ fn a_spectator_that_does_not_read_holds_nobody_up() {
     assert!(String::from_utf8_lossy(&events).contains("event: done") && end == End::Clean);
 }
 
+/// The relay gives it 30 s, behind what the kernel holds; the kernel itself would give it 60 s.
+#[test]
+fn a_spectator_that_takes_nothing_is_dropped() {
+    let server = Server::start(&["--max-spectators", "1"]);
+    let name = unique();
+    let mut lazy = Raw::connect_narrow(server.address());
+    lazy.send(head("GET", &format!("{name}?progress"), &[]));
+    // Two events of a hundred bytes for each receiver that comes and goes.
+    for _ in 0..600 {
+        let receiver = server.get(&name);
+        status_until(&server, &name, &json!({"state": "waiting"}));
+        drop(receiver);
+        status_until(&server, &name, &json!({"state": "idle"}));
+    }
+    let target = format!("{}?progress", unique());
+    assert_eq!(server.get(&target).head().status, 429, "it still has its place");
+    eventually("it is dropped", Duration::from_secs(45), || {
+        server.get(&target).head().status == 200
+    });
+    drop(lazy);
+}
+
 #[test]
 fn a_drain_does_not_wait_for_spectators() {
     for signal in [Signal::TERM, Signal::INT] {
