@@ -1,4 +1,4 @@
-//! `?progress`: what happens at a name, as Server-Sent Events (spec §16). [`Feed`] decides what is said
+//! `?progress`: what happens at a name, as Server-Sent Events (spec §16). `Feed` decides what is said
 //! when and is pure; [`Events`] feeds it. Knows no sockets: a front writes each text as it comes.
 
 use std::time::Duration;

@@ -25,8 +25,7 @@ fn a_transfer_from_its_first_party_to_its_end() {
     let mut sender = server.put_with(&format!("{name}?n=2&sha256"), &["X-Pipe-Length: 6"]);
     spectator.expect_state(&state("waiting", true, 1, 2));
     let mut two = server.get(&format!("{name}?n=2"));
-    spectator.expect_state(&state("waiting", true, 2, 2));
-    spectator.expect_state(&state("streaming", true, 2, 2));
+    spectator.state_until(&state("streaming", true, 2, 2));
     let zero = json!({"bytesTransferred": 0, "totalBytes": 6, "speed": 0, "eta": null,
         "activeReceivers": 2});
     spectator.progress_until(&zero);
@@ -85,13 +84,13 @@ fn a_name_that_is_left_is_idle_again_and_the_stream_stays() {
     let name = unique();
     let mut spectator = watch(&server, &name);
     spectator.expect_state(&json!({"state": "idle"}));
-    drop(server.waiting_receivers(&name, 1));
-    let mut state = String::new();
-    while state != "idle" {
-        state = spectator.event().1["state"].as_str().unwrap().to_owned();
-    }
-    drop(server.waiting_sender(&name, 1));
+    let receiver = server.get(&name);
+    spectator.expect_state(&json!({"state": "waiting", "activeReceivers": 1}));
+    drop(receiver);
+    spectator.expect_state(&json!({"state": "idle", "activeReceivers": 0, "totalReceivers": 0}));
+    let sender = server.waiting_sender(&name, 1);
     spectator.expect_state(&json!({"state": "waiting", "hasSender": true}));
+    drop(sender);
     assert_has(&spectator.done(), &json!({"state": "failed", "reason": "Sender disconnected"}));
 }
 

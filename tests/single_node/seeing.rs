@@ -77,6 +77,19 @@ impl Spectator {
         assert_has(&data, wanted);
     }
 
+    /// Reads `state` events until one with all of these values. What changes faster than it can be
+    /// written is not said.
+    #[track_caller]
+    pub fn state_until(&mut self, wanted: &Value) {
+        loop {
+            let (event, data) = self.event();
+            assert_eq!(event, "state", "{data} before {wanted}");
+            if has(&data, wanted) {
+                return;
+            }
+        }
+    }
+
     /// Reads events until a `progress` with all of these values, and gives it.
     #[track_caller]
     pub fn progress_until(&mut self, wanted: &Value) -> Value {
