@@ -14,6 +14,7 @@ fn main() -> ExitCode {
     match config::parse(std::env::args_os()) {
         Ok(Asked::Relay(invocation)) => relay(*invocation),
         Ok(Asked::Client(errand)) => client::run(*errand),
+        Ok(Asked::Manual(manual)) => ended(manual.print().map_err(Into::into)),
         Err(error) => error.report(),
     }
 }
@@ -31,6 +32,10 @@ fn relay(invocation: Invocation) -> ExitCode {
             actix_rt::System::new().block_on(node::run(config))
         }
     };
+    ended(done)
+}
+
+fn ended(done: anyhow::Result<()>) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -36,6 +36,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("hyper", &[]),
     ("openraft", &["cluster/src/raft/"]),
     ("reqwest", &["src/client/", "src/edge/trunk.rs", "cluster/src/"]),
+    ("rustls", &["src/client/connect.rs", "src/front/"]),
 ];
 
 /// The only file that may be unsafe: two ioctls that nobody wraps.

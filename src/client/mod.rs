@@ -1,25 +1,32 @@
-//! The client commands `send`, `receive` and `cancel` (spec §23): what curl does, and proof of
-//! success on top.
+//! The client commands (spec §23): what curl does, and proof of success on top.
 //!
-//! Speaks to a relay over HTTP/1.1 like anybody else: knows nothing of how a relay is built, only
-//! the words of spec §9 and §15.
+//! Speaks to a relay over HTTP/1.1 or HTTP/2 like anybody else: knows nothing of how a relay is
+//! built, only the words of spec §9, §15 and §16.
 
 mod answer;
 mod body;
+mod cancel;
+mod connect;
 mod console;
+mod digest;
+mod events;
+mod progress;
+mod receipt;
 mod receive;
+mod relay;
 mod send;
+mod sink;
 mod source;
-mod wire;
+mod status;
+mod story;
 
 use std::process::ExitCode;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::config::errand::{CancelFlags, Errand};
+use crate::config::errand::Errand;
 
 use console::Console;
-use wire::{Target, first_words};
 
 /// How an errand ended (spec §23, exit codes).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +73,16 @@ impl Exit {
     }
 }
 
+/// Why an errand cannot even begin: what it comes to, and a sentence about it.
+struct Fault(Exit, String);
+
+impl Fault {
+    fn tell(&self, console: &Console) -> Exit {
+        console.say(&self.1);
+        self.0
+    }
+}
+
 /// Does an errand to its end.
 pub fn run(errand: Errand) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -79,40 +96,14 @@ pub fn run(errand: Errand) -> ExitCode {
         match errand {
             Errand::Send(upload) => send::run(upload).await,
             Errand::Receive(flags) => receive::run(flags).await,
-            Errand::Cancel(flags) => cancel(flags).await,
+            Errand::Status(flags) => status::run(flags).await,
+            Errand::Progress(flags) => progress::run(flags).await,
+            Errand::Cancel(flags) => cancel::run(flags).await,
         }
     });
     // A thread may be blocked for ever in reading stdin.
     runtime.shutdown_background();
     ExitCode::from(exit.code())
-}
-
-async fn cancel(flags: CancelFlags) -> Exit {
-    let console = Console::new(false);
-    let mut target = match Target::new(&flags.url) {
-        Ok(target) => target,
-        Err(why) => return misused(&console, &why),
-    };
-    target.pair("reason", flags.reason.as_deref());
-    let client = match wire::client() {
-        Ok(client) => client,
-        Err(error) => return failed(&console, &wire::why(&error)),
-    };
-    tokio::select! {
-        exit = delete(client.delete(target.url), &console) => exit,
-        exit = signalled() => exit,
-    }
-}
-
-async fn delete(request: reqwest::RequestBuilder, console: &Console) -> Exit {
-    match request.send().await {
-        Ok(answer) if answer.status().is_success() => Exit::Complete,
-        Ok(answer) => {
-            first_words(answer, console).await;
-            Exit::Refused
-        }
-        Err(error) => wire::unanswered(&error, console),
-    }
 }
 
 /// Waits for SIGINT or SIGTERM.
@@ -131,9 +122,4 @@ async fn signalled() -> Exit {
 fn failed(console: &Console, why: &str) -> Exit {
     console.say(why);
     Exit::Failed
-}
-
-fn misused(console: &Console, why: &str) -> Exit {
-    console.say(why);
-    Exit::Usage
 }

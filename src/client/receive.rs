@@ -1,150 +1,156 @@
-//! `receive`: a download that counts as complete only if its declared length was met, and that
-//! never shows half a file under its final name.
+//! `receive`: a download that counts as complete only if its declared length was met or the relay's
+//! account of the transfer proves it, and that never shows half a file under its final name.
 
-use std::ffi::OsString;
 use std::io::{self, IsTerminal};
-use std::path::{Path, PathBuf};
 
-use reqwest::header::HeaderMap;
-use reqwest::{Client, Response};
-use tokio::fs::{self, File};
-use tokio::io::{AsyncWriteExt, Stdout};
+use reqwest::header::CONTENT_LENGTH;
+use reqwest::{Method, Response};
 
+use super::connect::innermost;
 use super::console::Console;
-use super::wire::{self, Miss, Target};
-use super::{Exit, failed, misused, signalled};
+use super::digest::Digest;
+use super::receipt::{self, Got, Proof};
+use super::relay::{Relay, Target};
+use super::sink::Sink;
+use super::{Exit, Fault, failed, signalled};
 use crate::config::errand::ReceiveFlags;
 
-const UNPROVEN: &str = "it ended cleanly, but without a declared length nothing proves that this \
-                        was all (proof needs a sender with a file, or with --length)";
+/// Where the relay names the transfer (spec §10).
+const TRANSFER_ID: &str = "x-hoody-pipe-transfer-id";
 
 /// Receives, and says how it ended.
 pub async fn run(flags: ReceiveFlags) -> Exit {
     // A progress line would run through the data.
-    let console = Console::new(flags.output.is_some() || !io::stdout().is_terminal());
-    let asked = Target::new(&flags.url).and_then(|mut target| {
-        target.common(&flags.common);
-        Ok((target, wire::headers(&flags.common.headers)?))
-    });
-    let (target, headers) = match asked {
-        Ok(asked) => asked,
-        Err(why) => return misused(&console, &why),
-    };
-    let exit = tokio::select! {
-        exit = receive(&target, &headers, &flags, &console) => exit,
-        exit = signalled() => exit,
+    let watched = flags.file().is_some() || !io::stdout().is_terminal();
+    let console = Console::new(watched && !flags.quiet);
+    let exit = match Download::new(flags) {
+        Ok(download) => tokio::select! {
+            exit = download.run(&console) => exit,
+            exit = signalled() => exit,
+        },
+        Err(fault) => fault.tell(&console),
     };
     console.close();
     exit
 }
 
-async fn receive(
-    target: &Target,
-    headers: &HeaderMap,
-    flags: &ReceiveFlags,
-    console: &Console,
-) -> Exit {
-    let client = match wire::client() {
-        Ok(client) => client,
-        Err(error) => return failed(console, &wire::why(&error)),
-    };
-    let mut tries = 0;
-    loop {
-        let miss = match ask(&client, target, headers, console).await {
-            Ok(answer) => return keep(answer, flags.output.as_deref(), console).await,
-            Err(miss) => miss,
+/// What is asked, of whom, and where it goes.
+struct Download {
+    relay: Relay,
+    target: Target,
+    /// Where its account is: the URL as it was given.
+    account: Target,
+    flags: ReceiveFlags,
+}
+
+impl Download {
+    fn new(flags: ReceiveFlags) -> Result<Self, Fault> {
+        let account = Target::new(&flags.url)?;
+        let mut target = account.clone();
+        target.common(&flags.common);
+        target.flag("sha256", flags.sha256);
+        Ok(Self { relay: Relay::new(&flags.url, &flags.link)?, target, account, flags })
+    }
+
+    async fn run(&self, console: &Console) -> Exit {
+        let request = || self.relay.request(Method::GET, &self.target);
+        match self.relay.answer(request, console).await {
+            Ok(answer) => self.keep(answer, console).await,
+            Err(exit) => exit,
+        }
+    }
+
+    /// Writes the body where it belongs.
+    async fn keep(&self, mut answer: Response, console: &Console) -> Exit {
+        let header = |name| answer.headers().get(name).and_then(|value| value.to_str().ok());
+        let length = header(CONTENT_LENGTH.as_str()).and_then(|length| length.parse().ok());
+        let id = header(TRANSFER_ID).map(str::to_owned);
+        console.expect(length);
+        let mut sink = match Sink::open(self.flags.file()).await {
+            Ok(sink) => sink,
+            Err(error) => {
+                return failed(console, &format!("the output cannot be opened: {error}"));
+            }
         };
-        if !miss.passing || tries >= flags.common.retry.0 {
-            return miss.exit;
+        let mut digest = Digest::new(self.flags.sha256);
+        let proof = match copy(&mut answer, &mut sink, &mut digest, console).await {
+            Ok(bytes) => {
+                let got = Got { bytes, digest: digest.hex() };
+                self.proof(length, id.as_deref(), &got).await
+            }
+            Err(why) => Proof::Broken(why),
+        };
+        console.close();
+        settle(proof, sink, console).await
+    }
+
+    /// What a clean end is worth. That a declared length is met is looked at here too: over HTTP/2
+    /// some resets look like a clean end.
+    async fn proof(&self, length: Option<u64>, id: Option<&str>, got: &Got) -> Proof {
+        match length {
+            Some(length) if length != got.bytes => {
+                let bytes = got.bytes;
+                return Proof::Broken(format!(
+                    "the stream was cut: {bytes} of {length} bytes have come; have it sent again"
+                ));
+            }
+            Some(_) if got.digest.is_none() => return Proof::Whole,
+            Some(_) | None => {}
         }
-        tries += 1;
-        wire::pause(tries, miss.after, console).await;
+        match id {
+            Some(id) => receipt::prove(&self.relay, &self.account, id, got).await,
+            None => Proof::Missing("the answer names no transfer to ask about".to_owned()),
+        }
     }
 }
 
-async fn ask(
-    client: &Client,
-    target: &Target,
-    headers: &HeaderMap,
+/// Copies to the clean end of the body, and gives the number of bytes.
+async fn copy(
+    answer: &mut Response,
+    sink: &mut Sink,
+    digest: &mut Digest,
     console: &Console,
-) -> Result<Response, Miss> {
-    match client.get(target.url.clone()).headers(headers.clone()).send().await {
-        Ok(answer) if answer.status().is_success() => Ok(answer),
-        Ok(answer) => Err(Miss::refused(answer, console).await),
-        Err(error) => Err(Miss::unanswered(&error, console)),
-    }
-}
-
-/// Writes the body where it belongs.
-async fn keep(mut answer: Response, output: Option<&Path>, console: &Console) -> Exit {
-    let length = answer.content_length();
-    console.expect(length);
-    let mut sink = match Sink::open(output).await {
-        Ok(sink) => sink,
-        Err(error) => return failed(console, &format!("the output cannot be opened: {error}")),
-    };
-    let exit = match copy(&mut answer, &mut sink, console).await {
-        Ok(()) if length.is_some() => Exit::Complete,
-        Ok(()) => {
-            console.say(UNPROVEN);
-            Exit::Unproven
-        }
-        Err(why) => failed(console, &why),
-    };
-    match sink.close(exit == Exit::Complete, console).await {
-        Ok(()) => exit,
-        Err(error) => failed(console, &format!("the output cannot be completed: {error}")),
-    }
-}
-
-/// Copies to the clean end of the body. That a declared length is met is part of a clean end.
-async fn copy(answer: &mut Response, sink: &mut Sink, console: &Console) -> Result<(), String> {
+) -> Result<u64, String> {
+    let mut bytes = 0;
     loop {
-        let piece = answer.chunk().await;
-        let piece = piece.map_err(|error| format!("the stream was cut: {}", wire::why(&error)))?;
-        let Some(piece) = piece else { return Ok(()) };
+        let piece = answer.chunk().await.map_err(|error| {
+            let why = innermost(&error);
+            format!("the stream was cut after {bytes} bytes: {why}; have it sent again")
+        })?;
+        let Some(piece) = piece else { return Ok(bytes) };
+        digest.update(&piece);
         let written = sink.write(&piece).await;
         written.map_err(|error| format!("the output cannot be written: {error}"))?;
+        bytes += piece.len() as u64;
         console.advance(piece.len() as u64);
     }
 }
 
-/// Where the bytes go.
-enum Sink {
-    Stdout(Stdout),
-    File { file: File, part: PathBuf, path: PathBuf },
-}
-
-impl Sink {
-    async fn open(output: Option<&Path>) -> io::Result<Self> {
-        let Some(path) = output else { return Ok(Self::Stdout(tokio::io::stdout())) };
-        let mut part = OsString::from(path);
-        part.push(".part");
-        let part = PathBuf::from(part);
-        Ok(Self::File { file: File::create(&part).await?, part, path: path.to_owned() })
-    }
-
-    /// Writes a piece; to stdout, at once.
-    async fn write(&mut self, piece: &[u8]) -> io::Result<()> {
-        match self {
-            Self::Stdout(stdout) => {
-                stdout.write_all(piece).await?;
-                stdout.flush().await
+/// Makes the output what the proof says it is.
+async fn settle(proof: Proof, sink: Sink, console: &Console) -> Exit {
+    let (exit, why) = match proof {
+        Proof::Whole => match sink.finish().await {
+            Ok(()) => return Exit::Complete,
+            Err(error) => {
+                return failed(console, &format!("the output cannot be completed: {error}"));
             }
-            Self::File { file, .. } => file.write_all(piece).await,
-        }
-    }
-
-    /// Gives a file its name if it is `proven` to be whole; otherwise says where it is.
-    async fn close(self, proven: bool, console: &Console) -> io::Result<()> {
-        let Self::File { mut file, part, path } = self else { return Ok(()) };
-        file.flush().await?;
-        if !proven {
+        },
+        Proof::Broken(why) => (Exit::Failed, why),
+        Proof::Missing(why) => (
+            Exit::Unproven,
+            format!(
+                "it ended cleanly, but nothing proves that this was all: {why} (a sender with a \
+                 file or with --length is proof enough)"
+            ),
+        ),
+    };
+    console.say(&why);
+    match sink.leave().await {
+        Ok(Some(part)) => {
             console.say(&format!("what has come is in {}", part.display()));
-            return Ok(());
+            exit
         }
-        // First the bytes, then the name: a crash in between must not show half a file.
-        file.sync_all().await?;
-        fs::rename(&part, &path).await
+        Ok(None) => exit,
+        Err(error) => failed(console, &format!("the output cannot be written: {error}")),
     }
 }

@@ -5,18 +5,18 @@ use std::future::pending;
 use std::time::Duration;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use reqwest::header::HeaderMap;
-use reqwest::{Client, RequestBuilder, Response};
+use reqwest::header::{CONTENT_DISPOSITION, HeaderMap};
+use reqwest::{Method, RequestBuilder, Response};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::answer::{Known, Report};
 use super::body::body;
 use super::console::Console;
+use super::relay::{Miss, Relay, Target, add, pause};
 use super::source::{Fault, Source};
-use super::wire::{self, Miss, Target};
-use super::{Exit, failed, misused, signalled};
-use crate::config::errand::{SendFlags, Upload};
+use super::{Exit, failed, signalled};
+use crate::config::errand::{HeaderLine, PipeUrl, SendFlags, Upload};
 
 /// Nothing is taken from the source before the relay has admitted the upload, so that a refused one
 /// can be tried again. A proxy may hold the answer back until the upload ends: then it is begun all
@@ -34,16 +34,18 @@ const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_'
 
 /// Sends, and says how it ended.
 pub async fn run(upload: Upload) -> Exit {
-    let console = Console::new(true);
+    let console = Console::new(!upload.flags.quiet);
     let mut source = match Source::open(upload.from, upload.flags.sha256).await {
         Ok(source) => source,
-        Err(error) => return misused(&console, &format!("the file cannot be read: {error}")),
+        Err(error) => {
+            console.say(&format!("the file cannot be read: {error}"));
+            return Exit::Usage;
+        }
     };
     console.expect(source.length.or(upload.flags.length));
-    let target = Target::new(&upload.url).map(|target| asked(target, &upload.flags));
-    let order = match target.and_then(|target| Ok((target, headers(&upload.flags, &source)?))) {
-        Ok((target, headers)) => Order { target, headers, flags: upload.flags },
-        Err(why) => return misused(&console, &why),
+    let order = match Order::new(&upload.url, upload.flags, &source) {
+        Ok(order) => order,
+        Err(fault) => return fault.tell(&console),
     };
     let exit = tokio::select! {
         exit = order.carry_out(&mut source, &console) => exit,
@@ -56,6 +58,7 @@ pub async fn run(upload: Upload) -> Exit {
 
 /// What is asked of the relay, as often as it takes.
 struct Order {
+    relay: Relay,
     target: Target,
     headers: HeaderMap,
     flags: SendFlags,
@@ -71,36 +74,38 @@ enum Try {
 }
 
 impl Order {
+    fn new(url: &PipeUrl, flags: SendFlags, source: &Source) -> Result<Self, super::Fault> {
+        let relay = Relay::new(url, &flags.link)?;
+        let target = asked(Target::new(url)?, &flags);
+        Ok(Self { relay, target, headers: headers(&flags, source)?, flags })
+    }
+
     async fn carry_out(&self, source: &mut Source, console: &Console) -> Exit {
-        let client = match wire::client() {
-            Ok(client) => client,
-            Err(error) => return failed(console, &wire::why(&error)),
-        };
         let mut tries = 0;
         loop {
-            let miss = match self.attempt(&client, source, console).await {
+            let miss = match self.attempt(source, console).await {
                 Try::Miss(miss) => miss,
                 Try::Answer(report, cleanly) => {
                     return self.verdict(&report, cleanly, source, console);
                 }
                 Try::Source(fault) => return faulty(fault, console),
             };
-            if source.begun || !miss.passing || tries >= self.flags.common.retry.0 {
+            if source.begun || !miss.passing || tries >= self.relay.retries() {
                 // Refused is what was never begun.
                 let failed = miss.exit == Exit::Refused && source.sent > 0;
                 return if failed { Exit::Failed } else { miss.exit };
             }
             tries += 1;
-            wire::pause(tries, miss.after, console).await;
+            pause(tries, miss.after, console).await;
         }
     }
 
-    async fn attempt(&self, client: &Client, source: &mut Source, console: &Console) -> Try {
+    async fn attempt(&self, source: &mut Source, console: &Console) -> Try {
         let (feeder, body, wanted) = body();
-        let request = client.put(self.target.url.clone()).headers(self.headers.clone());
+        let request = self.relay.request(Method::PUT, &self.target).headers(self.headers.clone());
         let request = request.body(reqwest::Body::wrap_stream(body));
         let (admit, admitted) = oneshot::channel();
-        let answer = exchange(request, admit, console);
+        let answer = self.exchange(request, admit, console);
         let patience = if self.flags.quiet { ADMISSION_QUIET } else { ADMISSION };
         let pump = async {
             if wanted.await.is_err() {
@@ -125,6 +130,31 @@ impl Order {
         Try::Source(fault)
     }
 
+    /// Sends the request and reads the answer while the upload runs.
+    async fn exchange(
+        &self,
+        request: RequestBuilder,
+        admit: oneshot::Sender<()>,
+        console: &Console,
+    ) -> Try {
+        let answer: Result<Response, _> = request.send().await;
+        let mut answer = match answer {
+            Ok(answer) if answer.status().is_success() => answer,
+            Ok(answer) => return Try::Miss(Miss::refused(answer, console).await),
+            Err(error) => return Try::Miss(self.relay.unanswered(&error, console)),
+        };
+        // Nobody waits for it when the time of admission is over.
+        let _ = admit.send(());
+        let mut report = Report::default();
+        loop {
+            match answer.chunk().await {
+                Ok(Some(piece)) => report.take(&piece, |line| console.line(line)),
+                Ok(None) => return Try::Answer(report, true),
+                Err(_) => return Try::Answer(report, false),
+            }
+        }
+    }
+
     fn verdict(&self, report: &Report, cleanly: bool, source: &Source, console: &Console) -> Exit {
         let all = self.flags.require_all;
         let known = Known { bytes: source.sent, digest: source.digest(), all };
@@ -133,26 +163,6 @@ impl Order {
             console.say(&why);
         }
         exit
-    }
-}
-
-/// Sends the request and reads the answer while the upload runs.
-async fn exchange(request: RequestBuilder, admit: oneshot::Sender<()>, console: &Console) -> Try {
-    let answer: Result<Response, _> = request.send().await;
-    let mut answer = match answer {
-        Ok(answer) if answer.status().is_success() => answer,
-        Ok(answer) => return Try::Miss(Miss::refused(answer, console).await),
-        Err(error) => return Try::Miss(Miss::unanswered(&error, console)),
-    };
-    // Nobody waits for it when the time of admission is over.
-    let _ = admit.send(());
-    let mut report = Report::default();
-    loop {
-        match answer.chunk().await {
-            Ok(Some(piece)) => report.take(&piece, |line| console.line(line)),
-            Ok(None) => return Try::Answer(report, true),
-            Err(_) => return Try::Answer(report, false),
-        }
     }
 }
 
@@ -169,27 +179,30 @@ fn faulty(fault: Fault, console: &Console) -> Exit {
 
 fn asked(mut target: Target, flags: &SendFlags) -> Target {
     target.common(&flags.common);
-    target.pair("transfer", flags.transfer_id.as_deref());
+    target.pair("transfer", flags.transfer_id.as_ref().map(|id| id.0.as_str()));
     target.flag("sha256", flags.sha256);
     target.flag("quiet", flags.quiet);
     target
 }
 
-fn headers(flags: &SendFlags, source: &Source) -> Result<HeaderMap, String> {
-    let mut headers = wire::headers(&flags.common.headers)?;
+/// What is said of the bytes, beside the headers of the user.
+fn headers(flags: &SendFlags, source: &Source) -> Result<HeaderMap, super::Fault> {
+    let mut headers = HeaderMap::new();
     if let Some(media_type) = &flags.media_type {
-        wire::add(&mut headers, "content-type", media_type)?;
+        add(&mut headers, "content-type", media_type)?;
     }
     if let Some(length) = source.length {
-        wire::add(&mut headers, "content-length", &length.to_string())?;
+        add(&mut headers, "content-length", &length.to_string())?;
     }
     if let Some(length) = flags.length {
-        wire::add(&mut headers, "x-pipe-length", &length.to_string())?;
+        add(&mut headers, "x-pipe-length", &length.to_string())?;
     }
+    let said = |line: &HeaderLine| line.name.eq_ignore_ascii_case(CONTENT_DISPOSITION.as_str());
     let file = source.path().and_then(|path| path.file_name());
+    let file = file.filter(|_| !flags.link.headers.iter().any(said));
     let name = flags.filename.clone().or(file.map(|name| name.to_string_lossy().into_owned()));
     if let Some(name) = name {
-        wire::add(&mut headers, "content-disposition", &disposition(&name))?;
+        add(&mut headers, CONTENT_DISPOSITION.as_str(), &disposition(&name))?;
     }
     Ok(headers)
 }

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use rustix::process::{Pid, Signal, kill_process};
-use sha2::{Digest, Sha256};
 use tokio::fs::File;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
@@ -17,6 +16,7 @@ use tokio::time::timeout;
 
 use super::body::Feeder;
 use super::console::Console;
+use super::digest::Digest;
 use crate::config::errand::Origin;
 
 /// Bytes read at once.
@@ -34,7 +34,7 @@ pub struct Source {
     pub length: Option<u64>,
     /// Bytes handed on so far.
     pub sent: u64,
-    hash: Option<Sha256>,
+    digest: Digest,
     /// Whether anything may have been taken; from then on it cannot be sent again.
     pub begun: bool,
 }
@@ -67,8 +67,8 @@ impl Source {
             length = about.is_file().then_some(about.len());
             file = Some(opened);
         }
-        let hash = hash.then(Sha256::new);
-        Ok(Self { from, file, child: None, length, sent: 0, hash, begun: false })
+        let digest = Digest::new(hash);
+        Ok(Self { from, file, child: None, length, sent: 0, digest, begun: false })
     }
 
     /// The path of a file.
@@ -94,9 +94,7 @@ impl Source {
             if count == 0 {
                 break;
             }
-            if let Some(hash) = &mut self.hash {
-                hash.update(&piece);
-            }
+            self.digest.update(&piece);
             if !feeder.piece(piece.freeze()).await {
                 return Err(Fault::Unwanted);
             }
@@ -112,8 +110,7 @@ impl Source {
 
     /// The digest of the bytes so far, in hex, if it was asked for.
     pub fn digest(&self) -> Option<String> {
-        let digest = self.hash.clone()?.finalize();
-        Some(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+        self.digest.hex()
     }
 
     /// Makes a command that still runs stop: it is asked, then forced.

@@ -8,6 +8,7 @@ pub mod defaults;
 pub mod errand;
 mod error;
 mod file;
+pub mod manual;
 pub mod settings;
 pub mod values;
 
@@ -22,6 +23,7 @@ pub use error::{Error, Fault};
 pub use values::{LogFormat, LogLevel};
 
 use errand::Errand;
+use manual::Manual;
 use settings::{Command, CommandLine, Flags, Settings};
 use values::{Address, BaseUrl, Count, Hosts, Networks, Seconds, Size};
 
@@ -32,6 +34,8 @@ pub enum Asked {
     Relay(Box<Invocation>),
     /// A client of some relay.
     Client(Box<Errand>),
+    /// Neither: something to read.
+    Manual(Manual),
 }
 
 /// What the command line asks of the relay.
@@ -114,11 +118,17 @@ fn asked(args: Vec<OsString>) -> Result<Asked, Error> {
     let errand = match line.command {
         None => return invocation(line.flags).map(Box::new).map(Asked::Relay),
         Some(Command::Serve(flags)) => return invocation(flags).map(Box::new).map(Asked::Relay),
-        Some(Command::Send(flags)) => Errand::Send(flags.checked()?),
+        Some(Command::Send(flags)) => Errand::Send(flags.sorted()?),
         Some(Command::Receive(flags)) => Errand::Receive(flags),
+        Some(Command::Status(flags)) => Errand::Status(flags),
+        Some(Command::Progress(flags)) => Errand::Progress(flags),
         Some(Command::Cancel(flags)) => Errand::Cancel(flags),
+        Some(Command::Completions(flags)) => {
+            return Ok(Asked::Manual(Manual::Completions(flags.shell)));
+        }
+        Some(Command::Man(flags)) => return Ok(Asked::Manual(Manual::Pages(flags.dir))),
     };
-    Ok(Asked::Client(Box::new(errand)))
+    Ok(Asked::Client(Box::new(errand.checked()?)))
 }
 
 fn invocation(flags: Flags) -> Result<Invocation, Error> {

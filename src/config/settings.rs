@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use serde::{Deserialize, Serialize};
 
-use super::errand::{CancelFlags, ReceiveFlags, SendFlags};
+use super::errand::{CancelFlags, ProgressFlags, ReceiveFlags, SendFlags, StatusFlags};
+use super::manual::{CompletionFlags, ManFlags};
 use super::values::{
     Address, BaseUrl, Count, Hosts, LogFormat, LogLevel, Networks, Seconds, Size, at_least_one,
 };
@@ -65,8 +66,16 @@ pub enum Command {
     Send(SendFlags),
     /// Receive what is sent to the URL.
     Receive(ReceiveFlags),
+    /// Print what waits, runs or has ended at the URL, as JSON.
+    Status(StatusFlags),
+    /// Print what happens at the URL until the transfer is done.
+    Progress(ProgressFlags),
     /// End what waits or runs at the URL.
     Cancel(CancelFlags),
+    /// Print completions for a shell.
+    Completions(CompletionFlags),
+    /// Print the manual page, or write the pages of all commands into a folder.
+    Man(ManFlags),
 }
 
 /// All flags of the relay.

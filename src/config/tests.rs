@@ -12,7 +12,7 @@ const CHILD: &str = "TEST_OF_THE_ENVIRONMENT";
 fn parsed(args: &[&str]) -> Result<Invocation, Error> {
     match parse(["hoody-pipe"].iter().chain(args).map(OsString::from))? {
         Asked::Relay(invocation) => Ok(*invocation),
-        Asked::Client(errand) => panic!("{args:?} asks for {errand:?}"),
+        other => panic!("{args:?} asks for {other:?}"),
     }
 }
 
@@ -115,12 +115,9 @@ fn mistakes_exit_with_2_and_say_what_to_do() {
     for (args, want) in [
         (vec!["--wiat", "5"], "similar argument exists: '--wait'"),
         (vec!["srve"], "similar subcommand exists: 'serve'"),
-        (vec!["status", "x"], "unrecognized subcommand 'status'"),
-        (vec!["progress", "x"], "unrecognized subcommand 'progress'"),
+        (vec!["status", "x"], "write it as http://HOST:PORT/NAME"),
         (vec!["sned", "x"], "similar subcommand exists: 'send'"),
         (vec!["send", "--wiat", "5", "http://h/x"], "similar argument exists: '--wait'"),
-        (vec!["receive", "--sha256", "http://h/x"], "unexpected argument '--sha256'"),
-        (vec!["receive", "https://h/x"], "https:// is not supported by this client"),
         (vec!["send", "f", "h:8080/x"], "write it as http://HOST:PORT/NAME"),
         (vec!["send", "-n", "257", "http://h/x"], "it must be a whole number from 1 to 256"),
         (vec!["send", "f", "http://h/x", "--", "true"], "either FILE or a command"),
@@ -128,6 +125,7 @@ fn mistakes_exit_with_2_and_say_what_to_do() {
         (vec!["send"], "required arguments were not provided"),
         (vec!["send", "--header", "nonsense", "http://h/x"], "write it as 'Name: value'"),
         (vec!["cancel"], "required arguments were not provided"),
+        (vec!["completions", "tcsh"], "[possible values: bash, zsh, fish]"),
         (vec!["--tls-listen", "0.0.0.0:1"], "unexpected argument '--tls-listen'"),
         (vec!["--cluster-listen", "0.0.0.0:1"], "unexpected argument '--cluster-listen'"),
         (vec!["--admin-listen", ""], "unexpected argument '--admin-listen'"),
@@ -150,6 +148,44 @@ fn mistakes_exit_with_2_and_say_what_to_do() {
 }
 
 #[test]
+fn flags_of_a_client_that_make_no_sense_together_are_refused() {
+    const PLAIN: &str = "http://h/x";
+    const SECURE: &str = "https://h/x";
+    let form = "multipart/form-data; boundary=x";
+    for (args, want) in [
+        (vec!["receive", PLAIN, "--cacert", "f"], "--cacert is for https:// URLs"),
+        (vec!["status", PLAIN, "--insecure"], "--insecure is for https:// URLs"),
+        (vec!["cancel", SECURE, "--insecure", "--cacert", "f"], "cannot be used with"),
+        (vec!["send", "http://h/x?a&n=3", "-n", "3"], "'n' is in the URL and in the flags"),
+        (vec!["receive", "http://h/x?wait=3", "--wait", "3"], "'wait' is in the URL"),
+        (vec!["send", "f", PLAIN, "--length", "3"], "a file has its own length"),
+        (vec!["send", PLAIN, "--length", "9223372036854775808"], "not in 0..="),
+        (vec!["send", PLAIN, "--type", form], "takes multipart/form-data apart"),
+        (vec!["send", PLAIN, "--transfer-id", "short"], "it must be 16 to 64 characters"),
+        (
+            vec!["send", PLAIN, "--filename", "f", "--header", "Content-Disposition: inline"],
+            "exclude each other",
+        ),
+        (vec!["receive", PLAIN, "-o", "/"], "-o names a folder"),
+        (vec!["receive", PLAIN, "-o", "/nonexistent/f"], "a folder that does not exist"),
+        (vec!["receive", "http://h/../x"], "no segments '.' or '..'"),
+        (vec!["receive", PLAIN, "--transfer-id", "0123456789abcdef"], "unexpected argument"),
+    ] {
+        let error = parsed(&args).unwrap_err();
+        assert!(error.to_string().contains(want), "{args:?}: {error}");
+        assert_eq!(error.exit_code(), 2, "{args:?}");
+    }
+    for args in [
+        vec!["receive", SECURE, "--cacert", "f", "--http1"],
+        vec!["send", "http://h/x?m=3&wait=5", "-n", "3", "--http1", "--length", "0"],
+        vec!["receive", PLAIN, "-o", "-"],
+    ] {
+        let words = ["hoody-pipe"].iter().chain(&args).map(OsString::from);
+        assert!(matches!(parse(words), Ok(Asked::Client(_))), "{args:?}");
+    }
+}
+
+#[test]
 fn under_check_a_bad_value_is_the_answer_no() {
     let file = File::new("check", "wait = 0");
     assert_eq!(parsed(&["--check", "--wait", "0"]).unwrap_err().exit_code(), 1);
@@ -162,7 +198,7 @@ fn help_and_version_are_not_mistakes() {
     let version = parsed(&["--version"]).unwrap_err();
     assert_eq!(version.to_string(), format!("hoody-pipe {}\n", env!("CARGO_PKG_VERSION")));
     assert_eq!((version.fault(), version.exit_code()), (Fault::Asked, 0));
-    for command in ["send", "receive", "cancel"] {
+    for command in ["send", "receive", "status", "progress", "cancel"] {
         let help = parsed(&[command, "--help"]).unwrap_err().to_string();
         let example = format!("\n  hoody-pipe {command} ");
         assert!(help.contains(&example) && help.contains("Exit codes: 0"), "{help}");

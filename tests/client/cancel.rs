@@ -26,5 +26,5 @@ fn nobody_there_is_a_refusal() {
     let ended = Client::run(&["cancel", &server.url(&name), "--reason", "a\nb"]);
     ended.expect(3);
     Client::run(&["cancel", &format!("http://{}/x", closed_port())]).expect(4);
-    Client::run(&["cancel", "https://127.0.0.1:1/x"]).expect(2);
+    Client::run(&["cancel", "ftp://127.0.0.1:1/x"]).expect(2);
 }

@@ -84,7 +84,7 @@ fn refusals_have_their_codes_and_leave_no_file() {
     let refused = receive(&server.url("/x?n=0"), &[]);
     assert!(refused.expect(3).stderr.starts_with("[ERROR] Invalid receiver count"));
     receive(&format!("http://{}/x", closed_port()), &[]).expect(4);
-    receive("https://127.0.0.1:1/x", &[]).expect(2);
+    receive("ftp://127.0.0.1:1/x", &[]).expect(2);
     assert_eq!(folder.read("out.part"), None);
 }
 

@@ -188,7 +188,7 @@ fn refusals_have_their_codes() {
     Client::run(&["send", &format!("http://{}/x", closed_port())]).expect(4);
     for wrong in [
         vec!["send", "/nonexistent/file", &url],
-        vec!["send", "https://127.0.0.1:1/x"],
+        vec!["send", "ftp://127.0.0.1:1/x"],
         vec!["send", &url, "--unknown"],
         vec!["send", &url, "--header", "a b: c"],
     ] {
