@@ -41,14 +41,20 @@ pub fn client(secure: bool, link: &Link) -> Result<Client, Fault> {
         // A relay that waits for slow receivers closes its window, for as long as they stall.
         .tcp_user_timeout(None::<Duration>);
     let builder = if secure && !link.http1 { builder } else { builder.http1_only() };
-    trusting(builder, secure, link)?.build().map_err(|error| {
-        let why = format!(
-            "the certificates of this system cannot be used: {}; install its CA certificates \
-             (mostly a package ca-certificates) or give the right one with --cacert",
-            innermost(&error)
-        );
-        Fault(Exit::NoConnection, why)
-    })
+    trusting(builder, secure, link)?.build().map_err(|error| untrusting(&error, link))
+}
+
+/// Why there is nobody to trust.
+fn untrusting(error: &reqwest::Error, link: &Link) -> Fault {
+    let why = innermost(error);
+    if let Some(path) = &link.cacert {
+        return unusable(path, &format!("cannot be understood: {why}"));
+    }
+    let why = format!(
+        "the certificates of this system cannot be used: {why}; install its CA certificates \
+         (mostly a package ca-certificates) or give the right one with --cacert"
+    );
+    Fault(Exit::NoConnection, why)
 }
 
 fn trusting(builder: ClientBuilder, secure: bool, link: &Link) -> Result<ClientBuilder, Fault> {
@@ -65,16 +71,18 @@ fn trusting(builder: ClientBuilder, secure: bool, link: &Link) -> Result<ClientB
 }
 
 fn certificates(path: &Path) -> Result<Vec<Certificate>, Fault> {
-    let unusable = |why: String| {
-        let path = path.display();
-        Fault(Exit::Usage, format!("{path} of --cacert {why}; give a file with PEM certificates"))
-    };
-    let pem = std::fs::read(path).map_err(|error| unusable(format!("cannot be read: {error}")))?;
+    let pem =
+        std::fs::read(path).map_err(|error| unusable(path, &format!("cannot be read: {error}")))?;
     match Certificate::from_pem_bundle(&pem) {
-        Ok(all) if all.is_empty() => Err(unusable("holds no certificate".to_owned())),
+        Ok(all) if all.is_empty() => Err(unusable(path, "holds no certificate")),
         Ok(all) => Ok(all),
-        Err(error) => Err(unusable(format!("cannot be understood: {}", innermost(&error)))),
+        Err(error) => Err(unusable(path, &format!("cannot be understood: {}", innermost(&error)))),
     }
+}
+
+fn unusable(path: &Path, why: &str) -> Fault {
+    let path = path.display();
+    Fault(Exit::Usage, format!("{path} of --cacert {why}; give a file with PEM certificates"))
 }
 
 /// Whether another try may fare better: not if the other side is not who it should be.
@@ -112,7 +120,8 @@ fn untrusted(error: &rustls::Error, place: &str) -> String {
         );
     };
     match fault {
-        CertificateError::UnknownIssuer => format!(
+        // A bad signature: the CA has the name of a known one, and is another.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => format!(
             "nobody known to this system vouches for the certificate of {place}; give the one of \
              its CA with --cacert FILE (or do without any check: --insecure)"
         ),

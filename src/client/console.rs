@@ -17,14 +17,14 @@ impl Console {
         }
         let bar = ProgressBar::new_spinner();
         bar.enable_steady_tick(Duration::from_millis(250));
-        Self(bar.with_style(style("{spinner} {bytes} {binary_bytes_per_sec} {elapsed}")))
+        Self(bar.with_style(style("{spinner} {bytes}, {binary_bytes_per_sec}, {elapsed}")))
     }
 
     /// Says how many bytes are to come.
     pub fn expect(&self, length: Option<u64>) {
         if let Some(length) = length.filter(|length| *length > 0) {
             self.0.set_length(length);
-            let line = "{wide_bar} {bytes} of {total_bytes} {binary_bytes_per_sec} {eta}";
+            let line = "{wide_bar} {bytes} of {total_bytes}, {binary_bytes_per_sec}, {eta} left";
             self.0.set_style(style(line));
         }
     }

@@ -10,6 +10,7 @@ mod connect;
 mod console;
 mod digest;
 mod events;
+mod fields;
 mod progress;
 mod receipt;
 mod receive;

@@ -11,6 +11,7 @@ use tokio::time::timeout;
 
 use super::console::Console;
 use super::events::{Event, Events};
+use super::fields::Fields;
 use super::relay::{Relay, Target, pause};
 use super::story::{outcome, told};
 use super::{Exit, failed, signalled};
@@ -136,12 +137,10 @@ impl Watch<'_> {
     fn print(&self, event: &Event, fields: &Value) -> io::Result<()> {
         let line = match self.human {
             true => told(&event.name, fields),
-            false => match event.data.trim_start().strip_prefix('{') {
-                Some(rest) => {
-                    Some(format!("{{\"event\":{},{rest}", Value::from(event.name.as_str())))
-                }
-                None => None,
-            },
+            false => {
+                let fields = serde_json::from_str::<Fields>(&event.data).ok();
+                fields.map(|fields| fields.led_by("event", &event.name).text(false))
+            }
         };
         let Some(line) = line else { return Ok(()) };
         let line: String = line.chars().filter(|c| !c.is_control()).collect();

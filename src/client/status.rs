@@ -1,15 +1,12 @@
 //! `status`: one snapshot, printed as the relay gives it. Knows nothing of what it says.
 
-use std::fmt;
 use std::io::{self, IsTerminal, Write};
 
 use reqwest::Method;
-use serde::de::{MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::Value;
 
 use super::connect::innermost;
 use super::console::Console;
+use super::fields::Fields;
 use super::relay::{Relay, Target};
 use super::{Exit, Fault, failed, signalled};
 use crate::config::errand::StatusFlags;
@@ -60,66 +57,5 @@ async fn print(relay: &Relay, target: &Target, console: &Console) -> Exit {
     match writeln!(io::stdout(), "{}", fields.text(io::stdout().is_terminal())) {
         Ok(()) => Exit::Complete,
         Err(error) => failed(console, &format!("the output cannot be written: {error}")),
-    }
-}
-
-/// The fields of an object, in the order in which they came.
-struct Fields(Vec<(String, Value)>);
-
-impl Fields {
-    fn text(&self, pretty: bool) -> String {
-        let text = match pretty {
-            true => serde_json::to_string_pretty(self),
-            false => serde_json::to_string(self),
-        };
-        let text = text.expect("an object with textual keys is JSON");
-        // What could steer a terminal is left out.
-        text.chars().filter(|c| *c == '\n' || !c.is_control()).collect()
-    }
-}
-
-impl Serialize for Fields {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_map(self.0.iter().map(|(key, value)| (key, value)))
-    }
-}
-
-impl<'de> Deserialize<'de> for Fields {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_map(InOrder)
-    }
-}
-
-struct InOrder;
-
-impl<'de> Visitor<'de> for InOrder {
-    type Value = Fields;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
-        let mut fields = Vec::new();
-        while let Some(field) = map.next_entry()? {
-            fields.push(field);
-        }
-        Ok(Fields(fields))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn fields_keep_their_order_and_steer_no_terminal() {
-        let text = r#"{"state":"idle","kind":null,"a":{"b":[1]},"reason":"x\u009b1m\n"}"#;
-        let fields: Fields = serde_json::from_str(text).unwrap();
-        let line = r#"{"state":"idle","kind":null,"a":{"b":[1]},"reason":"x1m\n"}"#;
-        assert_eq!(fields.text(false), line);
-        let pretty = fields.text(true);
-        assert!(pretty.starts_with("{\n  \"state\": \"idle\",\n  \"kind\": null,\n"), "{pretty}");
-        assert!(serde_json::from_str::<Fields>("[1]").is_err());
     }
 }

@@ -58,8 +58,11 @@ impl Manual {
     pub fn print(&self) -> io::Result<()> {
         match self {
             Self::Completions(shell) => io::stdout().write_all(&completions(*shell)),
-            Self::Pages(None) => io::stdout().write_all(&page(built())?),
-            Self::Pages(Some(dir)) => pages(dir),
+            Self::Pages(None) => io::stdout().write_all(&page(NAME, built())?),
+            Self::Pages(Some(dir)) => pages(dir).map_err(|error| {
+                let dir = dir.display();
+                io::Error::other(format!("{error}: is {dir} a folder that can be written to?"))
+            }),
         }
     }
 }
@@ -73,7 +76,17 @@ fn completions(shell: Shell) -> Vec<u8> {
     };
     let mut script = Vec::new();
     generate(to, &mut CommandLine::command(), NAME, &mut script);
-    script
+    match shell {
+        Shell::Bash => mended(&script),
+        Shell::Zsh | Shell::Fish => script,
+    }
+}
+
+/// The generator for bash names the branch of a subcommand in two ways if there is a `-` in the name
+/// of the program, so that none would ever be taken (clap_complete 4.6).
+fn mended(script: &[u8]) -> Vec<u8> {
+    let script = String::from_utf8_lossy(script);
+    script.replace("hoody__subcmd__pipe__", "hoody__pipe__").into_bytes()
 }
 
 fn built() -> Command {
@@ -86,13 +99,63 @@ fn pages(dir: &Path) -> io::Result<()> {
     let command = built();
     for sub in command.get_subcommands() {
         let name = format!("{NAME}-{}", sub.get_name());
-        std::fs::write(dir.join(format!("{name}.1")), page(sub.clone().display_name(name))?)?;
+        let sub = sub.clone().display_name(&name);
+        std::fs::write(dir.join(format!("{name}.1")), page(&name, sub)?)?;
     }
-    std::fs::write(dir.join(format!("{NAME}.1")), page(command)?)
+    std::fs::write(dir.join(format!("{NAME}.1")), page(NAME, command)?)
 }
 
-fn page(command: Command) -> io::Result<Vec<u8>> {
+fn page(name: &str, command: Command) -> io::Result<Vec<u8>> {
+    let texts = (command.get_about(), command.get_after_help());
+    let [about, after] = [texts.0, texts.1].map(|text| text.map(ToString::to_string));
+    let (about, after) = (about.unwrap_or_default(), after.unwrap_or_default());
+    // What follows the first paragraph would become part of the page's name.
+    let (about, steps) = about.split_once("\n\n").unwrap_or((&about, ""));
+    let with_subcommands = command.has_subcommands();
+    let command = command.about(about.to_owned());
+    let source = format!("{NAME} {}", env!("CARGO_PKG_VERSION"));
+    let man = clap_mangen::Man::new(command).title(name).source(source);
     let mut page = Vec::new();
-    clap_mangen::Man::new(command).render(&mut page)?;
+    man.render_title(&mut page)?;
+    man.render_name_section(&mut page)?;
+    man.render_synopsis_section(&mut page)?;
+    man.render_description_section(&mut page)?;
+    man.render_options_section(&mut page)?;
+    if with_subcommands {
+        man.render_subcommands_section(&mut page)?;
+    }
+    page.extend_from_slice(notes(&format!("{steps}\n\n{after}")).as_bytes());
     Ok(page)
+}
+
+/// A section of paragraphs that are filled, and of indented lines that stay as they are.
+fn notes(text: &str) -> String {
+    let mut section = String::from(".SH NOTES\n");
+    let mut as_is = false;
+    for line in text.trim().lines() {
+        if as_is != line.starts_with("  ") {
+            as_is = !as_is;
+            section.push_str(if as_is { ".nf\n" } else { ".fi\n" });
+        }
+        let line = line.replace('\\', "\\e").replace('-', "\\-");
+        match line.is_empty() {
+            true => section.push_str(".PP\n"),
+            // So that no line is taken for an instruction.
+            false => section.push_str(&format!("\\&{line}\n")),
+        }
+    }
+    section
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn notes_keep_examples_and_are_never_instructions() {
+        let text = "\n\nFirst steps:\n  a -b \\\n  .c\n\n.Prose\n'more";
+        let want = ".SH NOTES\n\\&First steps:\n.nf\n\\&  a \\-b \\e\n\\&  .c\n.fi\n.PP\n\
+                    \\&.Prose\n\\&'more\n";
+        assert_eq!(notes(text), want);
+    }
 }

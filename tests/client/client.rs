@@ -23,7 +23,22 @@ impl Client {
     /// Starts `hoody-pipe ARGS` with an open, silent stdin.
     pub fn start(args: &[&str]) -> Client {
         let mut command = Command::new(env!("CARGO_BIN_EXE_hoody-pipe"));
-        command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.args(args);
+        Client::spawn(command)
+    }
+
+    /// Starts it on a terminal of 80 columns; what it shows there is its output.
+    pub fn on_terminal(args: &[&str]) -> Client {
+        let words = [&[env!("CARGO_BIN_EXE_hoody-pipe")], args].concat();
+        let words: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();
+        let script = format!("stty cols 80 rows 24; exec {}", words.join(" "));
+        let mut command = Command::new("script");
+        command.args(["-qefc", &script, "/dev/null"]).env("TERM", "xterm");
+        Client::spawn(command)
+    }
+
+    fn spawn(mut command: Command) -> Client {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary can be run");
         let stdin = child.stdin.take();
         let stdout = Capture::of(child.stdout.take().expect("stdout is piped"));

@@ -12,5 +12,10 @@ mod common;
 
 mod cancel;
 mod client;
+mod http2;
+mod papers;
+mod proof;
 mod receive;
+mod secure;
 mod send;
+mod table;

@@ -26,24 +26,6 @@ fn a_met_length_is_proof_and_gives_the_file_its_name() {
 }
 
 #[test]
-fn a_clean_end_without_length_is_not_proof() {
-    let server = Server::start(&[]);
-    let folder = Folder::new();
-    let (name, output) = (unique(), folder.path("out"));
-    for flags in [&[] as &[&str], &["-o", &output]] {
-        let url = server.url(&name);
-        let receiver = Client::start(&[&["receive", &url], flags].concat());
-        let mut sender = server.put(&name);
-        sender.chunk(b"all of it");
-        sender.finish();
-        let ended = receiver.ended();
-        assert!(ended.expect(8).stderr.contains("nothing proves that this was all"), "{ended:?}");
-    }
-    assert_eq!(folder.read("out"), None);
-    assert_eq!(folder.read("out.part"), Some(b"all of it".to_vec()));
-}
-
-#[test]
 fn a_cut_leaves_the_part() {
     let server = Server::start(&[]);
     let folder = Folder::new();
@@ -114,4 +96,28 @@ fn signals_end_it_with_their_codes() {
         receiver.ended().expect(code);
         sender.line_until("[INFO] All receivers disconnected before transfer completed.");
     }
+}
+
+#[test]
+fn a_killed_one_leaves_the_part_and_the_next_begins_anew() {
+    let server = Server::start(&[]);
+    let folder = Folder::new();
+    let (name, output) = (unique(), folder.path("out"));
+    let receiver = Client::start(&["receive", &server.url(&name), "-o", &output]);
+    let mut sender = server.put_sized(&name, 9);
+    sender.head().expect(200);
+    sender.send(b"half");
+    eventually("it has come", crate::common::PATIENCE, || {
+        folder.read("out.part").as_deref() == Some(b"half")
+    });
+    receiver.signal(Signal::KILL);
+    assert_eq!(receiver.ended().code, None);
+    assert_eq!(folder.read("out"), None);
+    // The name is free before this is said.
+    sender.line_until("[INFO] All receivers disconnected before transfer completed.");
+    let receiver = Client::start(&["receive", &server.url(&name), "-o", &output]);
+    let mut sender = server.put_sized(&name, 3);
+    sender.send(b"all");
+    receiver.ended().expect(0);
+    assert_eq!((folder.read("out"), folder.read("out.part")), (Some(b"all".to_vec()), None));
 }

@@ -8,11 +8,13 @@
 #![allow(dead_code, unused_imports)]
 
 pub mod answer;
+pub mod canned;
 pub mod capture;
 pub mod curl;
 pub mod proxy;
 pub mod raw;
 pub mod server;
+pub mod tls;
 
 pub use answer::{End, Head};
 pub use curl::Curl;

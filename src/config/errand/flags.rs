@@ -26,8 +26,8 @@ pub struct Link {
     /// Speak HTTP/1.1 over https too [default: HTTP/2 if the server offers it].
     #[arg(long)]
     pub http1: bool,
-    /// Send this header too; can be given several times.
-    #[arg(long = "header", value_name = "NAME: VALUE")]
+    /// Send this header too, written 'Name: value'; can be given several times.
+    #[arg(long = "header", value_name = "HEADER")]
     pub headers: Vec<HeaderLine>,
     /// Try again up to so many times, as long as no byte of the transfer has moved: when nobody
     /// answers, and on 408, 429, 500, 502, 503 and 504, after the time of their Retry-After.

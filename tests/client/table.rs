@@ -1,0 +1,267 @@
+//! The table of exit codes (spec §23): each row for each command that can end so, over http and over
+//! https with HTTP/1.1. What no relay does is said by a canned server.
+
+use std::cell::RefCell;
+use std::net::SocketAddr;
+
+use rustix::process::Signal;
+
+use crate::client::{Client, Folder};
+use crate::common::canned::{Act, Canned};
+use crate::common::curl::Ended;
+use crate::common::tls::{Authority, Front};
+use crate::common::{Curl, Server, unique};
+use crate::send::closed_port;
+
+/// How a server is reached.
+pub struct Way {
+    authority: Option<Authority>,
+    fronts: RefCell<Vec<Front>>,
+}
+
+impl Way {
+    /// Plain, and through TLS.
+    pub fn both() -> [Way; 2] {
+        [None, Some(Authority::new())]
+            .map(|authority| Way { authority, fronts: RefCell::default() })
+    }
+
+    /// The URL of `target` at `address`.
+    pub fn url(&self, address: SocketAddr, target: &str) -> String {
+        let Some(authority) = &self.authority else { return format!("http://{address}{target}") };
+        let front = Front::start(authority.acceptor("127.0.0.1", &["http/1.1"]), address);
+        let url = front.url(target);
+        self.fronts.borrow_mut().push(front);
+        url
+    }
+
+    /// Starts a command with what it needs to trust the server.
+    pub fn start(&self, args: &[&str]) -> Client {
+        let trust = self.authority.as_ref().map(|authority| ["--cacert", authority.path()]);
+        let trust = trust.iter().flatten().copied();
+        let args: Vec<&str> =
+            args[..1].iter().copied().chain(trust).chain(args[1..].to_vec()).collect();
+        Client::start(&args)
+    }
+
+    /// Runs it to its end with an empty stdin.
+    #[track_caller]
+    pub fn run(&self, args: &[&str]) -> Ended {
+        let mut client = self.start(args);
+        client.close();
+        client.ended()
+    }
+}
+
+/// All but the last line.
+const LINES: &str = "[INFO] Sent 3 bytes to 1 of 1 receiver(s) in 0.1 s.\n";
+
+#[test]
+fn send() {
+    let server = Server::start(&[]);
+    for way in Way::both() {
+        let name = unique();
+        let (url, plain) = (way.url(server.address(), &name), server.url(&name));
+        let receiver = Curl::start(&["-fsSN", &plain]);
+        way.run(&["send", &url, "--", "echo", "hi"]).expect(0);
+        assert_eq!(receiver.ended().expect(0).text(), "hi\n");
+
+        let mut sender = way.start(&["send", &url]);
+        let receiver = Curl::start(&["-fsSN", &plain]);
+        sender.write(b"half");
+        receiver.expect_output("half");
+        receiver.kill();
+        sender.ended().expect(1);
+
+        way.run(&["send", "/nonexistent/file", &url]).expect(2);
+        way.run(&["send", &format!("{url}?n=0"), "--", "echo", "hi"]).expect(3);
+        way.run(&["send", &url, "--wait", "1"]).expect(5);
+        let sender = way.start(&["send", &url]);
+        sender.expect_line("[INFO] Waiting");
+        way.run(&["cancel", &url]).expect(0);
+        sender.ended().expect(6);
+        way.run(&["send", &url, "--", "false"]).expect(7);
+        let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{LINES}", LINES.len());
+        let canned = Canned::start(&[Act::Hear(answer)]);
+        way.run(&["send", &way.url(canned.address(), "/x"), "--", "echo", "hi"]).expect(8);
+        for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+            let sender = way.start(&["send", &url]);
+            sender.expect_line("[INFO] Waiting");
+            sender.signal(signal);
+            sender.ended().expect(code);
+        }
+    }
+    Client::run(&["send", &format!("http://{}/x", closed_port())]).expect(4);
+    Client::run(&["send", &format!("https://{}/x", closed_port())]).expect(4);
+}
+
+#[test]
+fn receive() {
+    let server = Server::start(&[]);
+    let folder = Folder::new();
+    for way in Way::both() {
+        let name = unique();
+        let url = way.url(server.address(), &name);
+        let receiver = way.start(&["receive", &url]);
+        let mut sender = server.put_sized(&name, 3);
+        sender.send(b"all");
+        assert_eq!(receiver.ended().expect(0).text(), "all");
+
+        let receiver = way.start(&["receive", &url]);
+        let mut sender = server.put(&name);
+        sender.chunk(b"half");
+        receiver.expect_output("half");
+        drop(sender);
+        let ended = receiver.ended();
+        assert!(ended.expect(1).stderr.contains("hoody-pipe: the stream was cut"), "{ended:?}");
+
+        way.run(&["receive", &url, "--transfer-id", "x"]).expect(2);
+        way.run(&["receive", &format!("{url}?n=0")]).expect(3);
+        way.run(&["receive", &url, "--wait", "1"]).expect(5);
+        let receiver = way.start(&["receive", &url, "-n", "2"]);
+        let mut sender = server.waiting_sender(&format!("{name}?n=2"), 2);
+        // Whichever came first: both are there now.
+        let _ = sender.line();
+        way.run(&["cancel", &url, "--reason", "drift"]).expect(0);
+        assert_eq!(receiver.ended().expect(6).stderr, "[ERROR] Cancelled: drift.\n");
+
+        let nameless = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n";
+        let canned = Canned::start(&[Act::Say(nameless.to_owned())]);
+        let (url, output) = (way.url(canned.address(), "/x"), folder.path("out"));
+        let ended = way.run(&["receive", &url, "-o", &output]);
+        assert!(ended.expect(8).stderr.contains("nothing proves that this was all"), "{ended:?}");
+        assert_eq!((folder.read("out"), folder.read("out.part")), (None, Some(b"x".to_vec())));
+
+        let half = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf";
+        let canned = Canned::start(&[Act::Hold(half.to_owned())]);
+        let url = way.url(canned.address(), "/x");
+        for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+            let receiver = way.start(&["receive", &url]);
+            receiver.expect_output("half");
+            receiver.signal(signal);
+            receiver.ended().expect(code);
+        }
+    }
+    Client::run(&["receive", &format!("http://{}/x", closed_port())]).expect(4);
+    Client::run(&["receive", &format!("https://{}/x", closed_port())]).expect(4);
+}
+
+#[test]
+fn status() {
+    const IDLE: &str = r#"{"state":"idle","kind":null,"reason":null}"#;
+    for way in Way::both() {
+        let run = |act: Act| way.run(&["status", &way.url(Canned::start(&[act]).address(), "/x")]);
+        let idle = run(Act::ok(IDLE));
+        assert_eq!(idle.expect(0).text(), format!("{IDLE}\n"));
+        assert!(run(Act::ok("hello")).expect(1).stderr.contains("is this a relay?"));
+        run(Act::Say(String::new())).expect(1);
+        run(Act::Say("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{".to_owned())).expect(1);
+        way.run(&["status", "/x"]).expect(2);
+        assert_eq!(
+            run(Act::status("404 Not Found")).expect(3).stderr,
+            "hoody-pipe: refused: 404 Not Found\n"
+        );
+        let canned = Canned::start(&[Act::Hold(String::new())]);
+        let url = way.url(canned.address(), "/x");
+        for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+            let asked = canned.heads().len();
+            let client = way.start(&["status", &url]);
+            crate::common::eventually("it has asked", crate::common::PATIENCE, || {
+                canned.heads().len() > asked
+            });
+            client.signal(signal);
+            client.ended().expect(code);
+        }
+    }
+    Client::run(&["status", &format!("http://{}/x", closed_port())]).expect(4);
+    Client::run(&["status", &format!("https://{}/x", closed_port())]).expect(4);
+}
+
+#[test]
+fn progress() {
+    const STATE: &str = "event: state\nid: 1\ndata: {\"state\":\"waiting\"}\n\n";
+    let done = |state: &str, reason: &str| {
+        let data = format!("{{\"state\":\"{state}\",\"reason\":{reason}}}");
+        Act::events(&format!("{STATE}event: done\nid: 2\ndata: {data}\n\n"))
+    };
+    for way in Way::both() {
+        let run =
+            |act: Act| way.run(&["progress", &way.url(Canned::start(&[act]).address(), "/x")]);
+        let complete = run(done("complete", "null"));
+        assert_eq!(
+            complete.expect(0).text(),
+            "{\"event\":\"state\",\"state\":\"waiting\"}\n\
+             {\"event\":\"done\",\"state\":\"complete\",\"reason\":null}\n"
+        );
+        run(done("failed", "\"Sender disconnected\"")).expect(1);
+        run(Act::ok("hello")).expect(1);
+        run(Act::events("event: state\ndata: nonsense\n\n")).expect(1);
+        way.run(&["progress", "x"]).expect(2);
+        run(Act::status("429 Too Many Requests")).expect(3);
+        run(done("failed", "\"Timed out waiting for receivers\"")).expect(5);
+        run(done("failed", "\"Cancelled: drift\"")).expect(6);
+        let hold = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
+        let canned = Canned::start(&[Act::Hold(format!("{hold}{STATE}"))]);
+        let url = way.url(canned.address(), "/x");
+        for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+            let client = way.start(&["progress", &url]);
+            client.expect_output("waiting");
+            client.signal(signal);
+            client.ended().expect(code);
+        }
+    }
+    Client::run(&["progress", &format!("http://{}/x", closed_port())]).expect(4);
+    Client::run(&["progress", &format!("https://{}/x", closed_port())]).expect(4);
+}
+
+#[test]
+fn a_lost_progress_is_taken_up_again() {
+    let state = |state: &str| format!("event: state\ndata: {{\"state\":\"{state}\"}}\n\n");
+    let done = "event: done\ndata: {\"state\":\"complete\"}\n\n";
+    let canned = Canned::start(&[
+        Act::events(&state("waiting")),
+        Act::Say(String::new()),
+        Act::events(&format!("{}{done}", state("streaming"))),
+    ]);
+    let ended = Client::run(&["progress", &canned.url("/x")]);
+    assert!(ended.expect(0).text().ends_with("{\"event\":\"done\",\"state\":\"complete\"}\n"));
+    for head in canned.heads() {
+        let head = head.to_lowercase();
+        assert!(head.starts_with("get /x?progress http/1.1\r\n"), "{head}");
+        assert!(
+            head.contains("accept: text/event-stream") && !head.contains("last-event"),
+            "{head}"
+        );
+    }
+    // What happened in between is not made up.
+    let canned = Canned::start(&[Act::events(&state("streaming")), Act::events(&state("idle"))]);
+    let ended = Client::run(&["progress", &canned.url("/x")]);
+    assert!(ended.expect(8).stderr.contains("it has ended while the connection was lost"));
+}
+
+#[test]
+fn cancel() {
+    let server = Server::start(&[]);
+    for way in Way::both() {
+        let name = unique();
+        let url = way.url(server.address(), &name);
+        let _sender = server.waiting_sender(&name, 1);
+        assert_eq!(way.run(&["cancel", &url]).expect(0).stderr, "");
+        way.run(&["cancel", &way.url(Canned::start(&[Act::Say(String::new())]).address(), "/x")])
+            .expect(1);
+        way.run(&["cancel"]).expect(2);
+        way.run(&["cancel", &url]).expect(3);
+        let canned = Canned::start(&[Act::Hold(String::new())]);
+        let url = way.url(canned.address(), "/x");
+        for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+            let asked = canned.heads().len();
+            let client = way.start(&["cancel", &url]);
+            crate::common::eventually("it has asked", crate::common::PATIENCE, || {
+                canned.heads().len() > asked
+            });
+            client.signal(signal);
+            client.ended().expect(code);
+        }
+    }
+    Client::run(&["cancel", &format!("https://{}/x", closed_port())]).expect(4);
+}
