@@ -67,25 +67,32 @@ impl Report {
             return (exit, None);
         }
         if !cleanly {
-            return (Exit::Failed, Some("the connection was lost before the end".to_owned()));
+            let why = "the connection was lost before the end of the answer; send it again";
+            return (Exit::Failed, Some(why.to_owned()));
         }
         let unproven = |why: String| (Exit::Unproven, Some(why));
         let (true, Some((bytes, k, n))) = (self.complete, self.sent) else {
-            return unproven("the relay has not said that the transfer is complete".to_owned());
+            let why = "the relay has not said that the transfer is complete; ask the receivers";
+            return unproven(why.to_owned());
         };
         if bytes != known.bytes {
             let ours = known.bytes;
             return unproven(format!(
-                "the relay has passed on {bytes} bytes, but {ours} were sent"
+                "the relay has passed on {bytes} bytes, but {ours} were sent; ask the receivers"
             ));
         }
         if known.all && k != n {
-            return unproven(format!("only {k} of {n} receivers have got everything"));
+            return unproven(format!(
+                "only {k} of {n} receivers have got everything; the others need it again"
+            ));
         }
         match (&known.digest, &self.digest) {
             (None, _) => (Exit::Complete, None),
             (Some(ours), Some(theirs)) if ours == theirs => (Exit::Complete, None),
-            (Some(_), Some(_)) => (Exit::Failed, Some("the SHA-256 is another one".to_owned())),
+            (Some(_), Some(_)) => {
+                let why = "the relay has passed on other bytes: its SHA-256 differs; send it again";
+                (Exit::Failed, Some(why.to_owned()))
+            }
             (Some(_), None) => unproven("the relay has told no SHA-256".to_owned()),
         }
     }

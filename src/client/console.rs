@@ -36,7 +36,7 @@ impl Console {
 
     /// Prints a line. What could steer a terminal is left out.
     pub fn line(&self, text: &str) {
-        let text: String = text.chars().filter(|c| !c.is_control()).collect();
+        let text = printable(text);
         // Nobody may be there to read it; that ends nothing.
         let _ = self.0.suspend(|| writeln!(std::io::stderr(), "{text}"));
     }
@@ -52,6 +52,37 @@ impl Console {
     }
 }
 
+/// A text without what could steer a terminal or turn its words around.
+pub fn printable(text: &str) -> String {
+    let steers = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}')
+            || matches!(c, '\u{2066}'..='\u{2069}')
+    };
+    text.chars().filter(|c| !steers(*c)).collect()
+}
+
 fn style(line: &str) -> ProgressStyle {
     ProgressStyle::with_template(line).expect("the template is well formed")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_steers_nothing() {
+        assert_eq!(
+            printable("a\u{1b}[31m\u{9b}b\r\n\u{202e}c\u{2028}d\u{2069}é 한"),
+            "a[31mbcdé 한"
+        );
+    }
+
+    #[test]
+    fn the_templates_are_well_formed() {
+        let console = Console(ProgressBar::hidden());
+        console.expect(Some(3));
+        console.advance(3);
+        console.close();
+    }
 }

@@ -6,6 +6,8 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
+use super::console::printable;
+
 /// The fields of an object, in the order in which they came.
 pub struct Fields(Vec<(String, Value)>);
 
@@ -23,7 +25,7 @@ impl Fields {
             false => serde_json::to_string(self),
         };
         let text = text.expect("an object with textual keys is JSON");
-        text.chars().filter(|c| *c == '\n' || !c.is_control()).collect()
+        text.lines().map(printable).collect::<Vec<_>>().join("\n")
     }
 }
 

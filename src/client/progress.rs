@@ -9,7 +9,7 @@ use reqwest::{Method, Response};
 use serde_json::Value;
 use tokio::time::timeout;
 
-use super::console::Console;
+use super::console::{Console, printable};
 use super::events::{Event, Events};
 use super::fields::Fields;
 use super::relay::{Relay, Target, pause};
@@ -20,7 +20,8 @@ use crate::config::errand::ProgressFlags;
 /// A relay sends a comment every 15 s; after three times that it is gone.
 const SILENCE: Duration = Duration::from_secs(45);
 
-/// Connections in a row that bring no event, after one that did, before it is given up.
+/// Connections in a row that bring no event, after one that did, before it is given up: with their
+/// pauses about a minute, in which a relay can be started anew.
 const LOST_MAX: usize = 6;
 
 /// Follows, and says how the transfer ended.
@@ -68,7 +69,7 @@ impl Watch<'_> {
             let request = || relay.request(Method::GET, target).header(ACCEPT, "text/event-stream");
             let end = match relay.answer(request, self.console).await {
                 Ok(answer) => self.follow(answer).await,
-                Err(exit) if ever && exit != Exit::Refused => End::Lost { heard: false },
+                Err(_) if ever => End::Lost { heard: false },
                 Err(exit) => End::Over(exit),
             };
             match end {
@@ -143,7 +144,6 @@ impl Watch<'_> {
             }
         };
         let Some(line) = line else { return Ok(()) };
-        let line: String = line.chars().filter(|c| !c.is_control()).collect();
-        writeln!(io::stdout(), "{line}")
+        writeln!(io::stdout(), "{}", printable(&line))
     }
 }

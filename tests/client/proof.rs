@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::client::{Client, Folder};
 use crate::common::canned::{Act, Canned};
 use crate::common::{SOON, sha256, timed};
+use crate::send::closed_port;
 
 const ID: &str = "0123456789abcdef";
 
@@ -150,4 +151,13 @@ fn a_redirect_is_shown_and_not_followed() {
     let ended = Client::run(&["receive", &canned.url("/x")]);
     assert!(ended.expect(3).stderr.contains("redirected to https://h/y"), "{ended:?}");
     assert_eq!(canned.heads().len(), 1);
+}
+
+#[test]
+fn a_relay_that_is_not_up_yet_is_waited_for() {
+    let address = closed_port();
+    let receiver = Client::start(&["receive", &format!("http://{address}/x"), "--retry", "5"]);
+    receiver.expect_line("hoody-pipe: trying again in 1 s");
+    let _relay = Canned::start_at(address, &[Act::ok("all")]);
+    assert_eq!(receiver.ended().expect(0).text(), "all");
 }

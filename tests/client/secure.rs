@@ -1,11 +1,14 @@
 //! Certificates: whom the client trusts, and what it says when it does not.
 
+use std::process::Command;
+use std::time::Duration;
+
 use rcgen::{CertificateParams, date_time_ymd};
 
 use crate::client::{Client, Folder};
-use crate::common::Server;
 use crate::common::canned::{Act, Canned};
 use crate::common::tls::{Authority, Front};
+use crate::common::{SOON, Server, timed};
 use crate::send::closed_port;
 
 #[test]
@@ -79,4 +82,25 @@ fn no_connection_is_explained() {
         let said = &ended.expect(4).stderr;
         assert!(said.contains(&want) && !said.contains("secret"), "{url}: {said}");
     }
+}
+
+#[test]
+fn a_server_that_keeps_silent_is_given_up_after_ten_seconds() {
+    let canned = Canned::start(&[Act::Hold(String::new())]);
+    let url = format!("https://{}/x", canned.address());
+    let (ended, time) = timed(|| Client::run(&["receive", &url]));
+    assert!(ended.expect(4).stderr.contains("within 10 s; check host, port"), "{ended:?}");
+    assert!((Duration::from_secs(9)..Duration::from_secs(10) + SOON).contains(&time), "{time:?}");
+}
+
+#[test]
+fn a_proxy_of_the_environment_is_not_used() {
+    let canned = Canned::start(&[Act::ok("all")]);
+    let nobody = format!("http://{}", closed_port());
+    let output = Command::new(env!("CARGO_BIN_EXE_hoody-pipe"))
+        .args(["receive", &canned.url("/x")])
+        .envs(["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"].map(|name| (name, &nobody)))
+        .output()
+        .unwrap();
+    assert_eq!((output.status.code(), &output.stdout[..]), (Some(0), &b"all"[..]), "{output:?}");
 }

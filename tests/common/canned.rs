@@ -57,7 +57,12 @@ pub struct Canned {
 impl Canned {
     /// Does one act for each connection, and the last one again and again.
     pub fn start(acts: &[Act]) -> Canned {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Canned::start_at("127.0.0.1:0".parse().unwrap(), acts)
+    }
+
+    /// The same where clients have been told to look for it.
+    pub fn start_at(address: SocketAddr, acts: &[Act]) -> Canned {
+        let listener = TcpListener::bind(address).unwrap();
         let address = listener.local_addr().unwrap();
         let heads = Arc::new(Mutex::new(Vec::new()));
         let (acts, seen) = (acts.to_vec(), heads.clone());
