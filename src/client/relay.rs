@@ -123,11 +123,11 @@ impl Relay {
         let passing = connect::may_pass(error);
         if error.is_connect() {
             console.say(&connect::unreachable(error, &self.place));
-            return Miss { exit: Exit::NoConnection, passing, after: None };
+            return Miss { exit: Exit::NoConnection, passing, after: None, halfway: false };
         }
         let why = innermost(error);
         console.say(&format!("no answer from {}: {why}; it may have ended: try again", self.place));
-        Miss { exit: Exit::Failed, passing, after: None }
+        Miss { exit: Exit::Failed, passing, after: None, halfway: false }
     }
 }
 
@@ -139,6 +139,8 @@ pub struct Miss {
     pub passing: bool,
     /// When the server wants to be asked again.
     pub after: Option<Duration>,
+    /// Whether this is how a relay answers a quiet sender whose transfer has failed (spec §9).
+    pub halfway: bool,
 }
 
 impl Miss {
@@ -147,14 +149,15 @@ impl Miss {
         let status = answer.status();
         let after = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         let after = after.and_then(|seconds| seconds.parse().ok()).map(Duration::from_secs);
-        first_words(answer, console).await;
+        let own = first_words(answer, console).await;
         let exit = match status {
             StatusCode::REQUEST_TIMEOUT => Exit::TimedOut,
             StatusCode::GONE => Exit::Cancelled,
             _ => Exit::Refused,
         };
         let passing = matches!(status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504);
-        Self { exit, passing, after: after.map(|after| after.min(AFTER_MAX)) }
+        let halfway = own && matches!(status.as_u16(), 500 | 502);
+        Self { exit, passing, after: after.map(|after| after.min(AFTER_MAX)), halfway }
     }
 }
 
@@ -187,13 +190,15 @@ fn headers(lines: &[HeaderLine]) -> Result<HeaderMap, Fault> {
     Ok(headers)
 }
 
-/// Prints the beginning of a refusal, or what its status says when it has no text.
-async fn first_words(mut answer: Response, console: &Console) {
+/// Prints the beginning of a refusal, or what its status says when it has no text; gives whether
+/// these are the words of a relay, not of a box in front of it.
+async fn first_words(mut answer: Response, console: &Console) -> bool {
     let status = answer.status();
     if status.is_redirection() {
         let to = answer.headers().get(LOCATION).and_then(|to| to.to_str().ok());
         let to = to.unwrap_or("nowhere in particular");
-        return console.say(&format!("redirected to {to}, which is not followed: use that URL"));
+        console.say(&format!("redirected to {to}, which is not followed: use that URL"));
+        return false;
     }
     let mut words = Vec::new();
     while let Ok(Some(piece)) = answer.chunk().await {
@@ -203,8 +208,10 @@ async fn first_words(mut answer: Response, console: &Console) {
         }
     }
     words.truncate(WORDS_MAX);
-    match String::from_utf8_lossy(&words).trim() {
+    let words = String::from_utf8_lossy(&words);
+    match words.trim() {
         "" => console.say(&format!("refused: {status}")),
         text => text.lines().for_each(|line| console.line(line)),
     }
+    words.starts_with("[ERROR] ")
 }

@@ -92,7 +92,8 @@ impl Order {
             };
             if source.begun || !miss.passing || tries >= self.relay.retries() {
                 // Refused is what was never begun.
-                let failed = miss.exit == Exit::Refused && source.sent > 0;
+                let begun = source.sent > 0 || (self.flags.quiet && miss.halfway);
+                let failed = miss.exit == Exit::Refused && begun;
                 return if failed { Exit::Failed } else { miss.exit };
             }
             tries += 1;
