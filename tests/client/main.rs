@@ -19,3 +19,4 @@ mod receive;
 mod secure;
 mod send;
 mod table;
+mod watching;
