@@ -139,18 +139,17 @@ async fn settle(proof: Proof, sink: Sink, console: &Console) -> Exit {
         Proof::Missing(why) => (
             Exit::Unproven,
             format!(
-                "it ended cleanly, but nothing proves that this was all: {why} (a sender with a \
-                 file or with --length is proof enough)"
+                "it ended cleanly, but nothing proves that this was all: {why}; a sender with a \
+                 file or with --length would"
             ),
         ),
     };
-    console.say(&why);
     match sink.leave().await {
-        Ok(Some(part)) => {
-            console.say(&format!("what has come is in {}", part.display()));
-            exit
+        Ok(None) => console.say(&why),
+        Ok(Some(part)) => console.say(&format!("{why}; what has come is in {}", part.display())),
+        Err(error) => {
+            return failed(console, &format!("{why}; the output cannot be written: {error}"));
         }
-        Ok(None) => exit,
-        Err(error) => failed(console, &format!("the output cannot be written: {error}")),
     }
+    exit
 }
