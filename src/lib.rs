@@ -9,6 +9,7 @@
 //! | [`pipe`] | the meeting: names, who waits for whom, one actor per name | HTTP, sockets, nodes |
 //! | [`flow`] | the bytes: sources, lanes, lockstep fan-out | names, nodes, HTTP semantics |
 //! | `hoody_pipe_cluster` | who is here and who owns a key | pipes, HTTP clients |
+//! | [`meter`] | the numbers for operators: every series of the metrics, by name | everything else |
 //! | [`edge`] | where: the parties of this node, attached to the owner of their name | HTTP |
 //! | [`http`] | words: from a request head to a decision, from an outcome to a reply | sockets, servers |
 //! | [`front`] | servers: the only room with sockets and actix-web | who matches whom |
@@ -21,5 +22,6 @@ pub mod edge;
 pub mod flow;
 pub mod front;
 pub mod http;
+pub mod meter;
 pub mod node;
 pub mod pipe;

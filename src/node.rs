@@ -13,11 +13,15 @@ use tracing::{info, warn};
 use crate::config::Config;
 use crate::edge::{Edge, Settings};
 use crate::front::accept::{self, Parts};
+use crate::front::admin;
+use crate::front::fleet::Fleet;
 use crate::front::gate::Gate;
 use crate::front::kernel;
 use crate::front::web::Pages;
 use crate::http::admission::Policy;
 use crate::http::health::Process;
+use crate::http::openapi;
+use crate::meter::Meter;
 use crate::pipe::{Caps, Load, TransferId};
 
 /// After SIGTERM new requests are still taken for this long: load balancers need it to look
@@ -36,25 +40,31 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 const TIDY_EVERY: Duration = Duration::from_secs(1);
 const CROWD: usize = 1000;
 
-/// The name of a node that is its own fleet.
-const ALONE: &str = "alone";
+/// What this program is.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Serves until a signal ends it, then drains. Returns when nothing is left.
 pub async fn run(config: Config) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
-    let listeners = bind(&config.listen)?;
-    let addrs: Vec<SocketAddr> =
-        listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
+    let listeners = bind(&config)?;
+    let places = listeners.places()?;
+    let Listeners { public, admin } = listeners;
     let parts = assemble(&config)?;
-    let server = accept::start(listeners, config.workers, &parts)?;
+    info!(version = VERSION, node = config.node_id, workers = config.workers, "starting");
+    let server = accept::start(public, config.workers, &parts)?;
     let handle = server.handle();
     let serving = tokio::spawn(server);
+    let admin = admin.map(|listener| admin::start(listener, &parts)).transpose()?;
+    let admin = admin.map(|server| (server.handle(), tokio::spawn(server)));
     tokio::spawn(tidy(parts.edge.clone()));
-    info!(listen = ?addrs, workers = config.workers, "serving");
-    if let Err(error) = greet(&addrs, config.public_url.as_deref()) {
+    info!(listen = ?places.public, admin = places.admin.map(tracing::field::display), "serving");
+    if let Err(error) = greet(&places, config.public_url.as_deref()) {
         warn!(%error, "cannot write to stdout, serving all the same");
     }
-    let polite = signals.first().await;
+    let polite = tokio::select! {
+        polite = signals.first() => polite,
+        () = parts.gate.asked_to_drain() => true,
+    };
     tokio::select! {
         () = drain(&parts, config.drain_timeout, polite) => {}
         code = signals.second() => {
@@ -64,24 +74,57 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     }
     handle.stop(false).await;
     serving.await.context("the server has crashed")??;
+    if let Some((handle, serving)) = admin {
+        handle.stop(true).await;
+        serving.await.context("the admin server has crashed")??;
+    }
     info!("stopped");
     Ok(())
 }
 
 /// Binds every listener once and lets go of it: what `--check` does beyond reading.
 pub fn check(config: &Config) -> anyhow::Result<()> {
-    bind(&config.listen).map(drop)
+    bind(config).map(drop)
 }
 
-fn bind(addrs: &[SocketAddr]) -> anyhow::Result<Vec<TcpListener>> {
-    addrs
-        .iter()
-        .map(|&addr| {
-            accept::bind(addr).with_context(|| {
-                format!("cannot listen on {addr} (choose another address with --listen)")
-            })
+/// What clients and operators connect to.
+struct Listeners {
+    public: Vec<TcpListener>,
+    admin: Option<TcpListener>,
+}
+
+/// Where that is.
+struct Places {
+    public: Vec<SocketAddr>,
+    admin: Option<SocketAddr>,
+}
+
+impl Listeners {
+    fn places(&self) -> std::io::Result<Places> {
+        let public = self.public.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
+        let admin = self.admin.as_ref().map(TcpListener::local_addr).transpose()?;
+        Ok(Places { public, admin })
+    }
+}
+
+fn bind(config: &Config) -> anyhow::Result<Listeners> {
+    let public = |addr: &SocketAddr| {
+        accept::bind(*addr).with_context(|| {
+            format!("cannot listen on {addr} (choose another address with --listen)")
         })
-        .collect()
+    };
+    let admin = |addr: SocketAddr| {
+        accept::bind(addr).with_context(|| {
+            format!(
+                "cannot listen on {addr} for probes and metrics (another node on this machine? \
+                 choose another port with --admin-listen, or none with --admin-listen '')"
+            )
+        })
+    };
+    Ok(Listeners {
+        public: config.listen.iter().map(public).collect::<Result<_, _>>()?,
+        admin: config.admin_listen.map(admin).transpose()?,
+    })
 }
 
 fn assemble(config: &Config) -> anyhow::Result<Parts> {
@@ -94,33 +137,45 @@ fn assemble(config: &Config) -> anyhow::Result<Parts> {
     };
     let settings =
         Settings { window: config.window, stall: config.stall, idle: config.idle_timeout, caps };
-    let cluster = Cluster::alone(ALONE).context("cannot draw a random placement seed")?;
+    let cluster = Cluster::alone(&config.node_id).context("cannot draw a random placement seed")?;
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     // Tells this life of the node from earlier ones; nanoseconds fit for five centuries.
-    let boot = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64;
+    let boot = since_1970.as_nanos() as u64;
     Ok(Parts {
-        edge: Edge::new(settings, cluster, TransferId::random, boot),
+        edge: Edge::new(settings, cluster.clone(), TransferId::random, boot),
         gate: Gate::new(config.max_waiting_per_address),
         policy: Policy {
             default_wait: config.wait,
             allowed_hosts: config.allowed_hosts.clone(),
             allow_private_network: config.allow_private_network,
+            public_metrics: !config.no_public_metrics,
         },
         pages: Pages {
             public_url: config.public_url.clone(),
             trusted: config.trusted_proxies.clone(),
             wait: config.wait,
             process: Process::starts_now(),
+            openapi: openapi::document(&openapi::Defaults {
+                wait: config.wait,
+                stall: config.stall,
+            }),
         },
+        meter: Meter::install(VERSION, since_1970.as_secs_f64()),
+        fleet: Fleet { cluster, node: config.node_id.clone(), region: config.region.clone() },
     })
 }
 
 /// Says where it listens, and how to try it. To stdout: the rest is logged to stderr.
-fn greet(addrs: &[SocketAddr], public_url: Option<&str>) -> std::io::Result<()> {
+fn greet(places: &Places, public_url: Option<&str>) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
-    for addr in addrs {
+    for addr in &places.public {
         writeln!(out, "listening on http://{addr}")?;
     }
-    if let Some(base) = public_url.map(str::to_owned).or_else(|| addrs.first().map(reachable)) {
+    if let Some(addr) = places.admin {
+        writeln!(out, "probes and metrics on http://{addr}")?;
+    }
+    let first = || places.public.first().map(reachable);
+    if let Some(base) = public_url.map(str::to_owned).or_else(first) {
         writeln!(out, "\nReceive in one terminal, send in another, in any order:\n")?;
         writeln!(out, "  curl -fsSN '{base}/hello'")?;
         writeln!(out, "  echo 'it works' | curl -sS -T - '{base}/hello'\n")?;
@@ -161,6 +216,7 @@ async fn tidy(edge: Edge) {
 async fn drain(parts: &Parts, limit: Duration, polite: bool) {
     let start = Instant::now();
     let end = start + limit;
+    parts.gate.drain();
     let Load { waiting, active, spectators } = parts.edge.load();
     let limit_s = limit.as_secs();
     info!(waiting, active, spectators, limit_s, "draining, a second signal stops at once");

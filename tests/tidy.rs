@@ -15,12 +15,13 @@ const FUNCTION_LINES_MAX: usize = 70;
 const ROOMS: &[(&str, &[&str])] = &[
     ("pipe", &[]),
     ("flow", &[]),
+    ("meter", &[]),
     ("config", &[]),
     ("client", &["config"]),
-    ("edge", &["pipe", "flow"]),
+    ("edge", &["pipe", "flow", "meter"]),
     ("http", &["edge", "pipe", "flow"]),
-    ("front", &["http", "edge", "pipe", "flow", "config"]),
-    ("node", &["front", "http", "edge", "pipe", "flow", "config"]),
+    ("front", &["http", "edge", "pipe", "flow", "meter", "config"]),
+    ("node", &["front", "http", "edge", "pipe", "flow", "meter", "config"]),
 ];
 
 /// Each crate that has its place, and the only files under `src` and `cluster/src` that name it.
@@ -34,6 +35,8 @@ const CRATES: &[(&str, &[&str])] = &[
     ("hoody_pipe_cluster", &["src/edge/", "src/front/", "src/node.rs", "src/node/"]),
     ("http", &["src/config/", "src/edge/trunk.rs", "src/front/", "src/http/"]),
     ("hyper", &[]),
+    ("metrics", &["src/meter.rs"]),
+    ("metrics_exporter_prometheus", &["src/meter.rs"]),
     ("openraft", &["cluster/src/raft/"]),
     ("reqwest", &["src/client/", "src/edge/trunk.rs", "cluster/src/"]),
     ("rustls", &["src/client/connect.rs", "src/front/"]),

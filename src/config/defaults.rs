@@ -4,10 +4,16 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use ipnet::IpNet;
 
-use super::values::{LogFormat, LogLevel};
+use super::values::{Label, LogFormat, LogLevel};
 
 /// All IPv4 addresses: a relay is there to be reached. Port 8080 needs no privilege.
 pub const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8080);
+/// This machine only: whoever reaches it can stop the node. The port that Prometheus is used to.
+pub const ADMIN_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9090);
+/// One region until somebody says that there are more.
+pub const REGION: &str = "default";
+/// The name of a node whose machine has none that can be used.
+pub const NODE_ID_FALLBACK: &str = "node";
 /// Five minutes: long enough to type the other command, short enough to notice that nobody comes.
 pub const WAIT_S: u64 = 300;
 /// As long as a wait: a paused player comes back, a frozen one does not hold up others for ever.
@@ -42,6 +48,13 @@ pub fn trusted_proxies() -> Vec<IpNet> {
     let v4 = IpNet::new_assert(IpAddr::V4(Ipv4Addr::new(127, 0, 0, 0)), 8);
     let v6 = IpNet::new_assert(IpAddr::V6(Ipv6Addr::LOCALHOST), 128);
     vec![v4, v6]
+}
+
+/// The host name: unique in most fleets, and what an operator calls the machine anyway.
+pub fn node_id() -> String {
+    let host = rustix::system::uname();
+    let name = host.nodename().to_str().ok().and_then(|name| name.parse().ok());
+    name.map_or_else(|| NODE_ID_FALLBACK.to_owned(), |Label(name)| name)
 }
 
 /// One worker a core: a worker is one thread that never blocks.

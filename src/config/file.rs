@@ -77,7 +77,10 @@ mod tests {
         for (file, want) in [
             ("wiat = 5", "unknown key 'wiat' in line 1; did you mean 'wait'?"),
             ("\nwait = 5\nmax-pending = 1", "'max-pending' in line 3; did you mean 'max_pending'?"),
-            ("zzz = 1", "unknown key 'zzz' in line 1; the keys are listen, public_url, "),
+            (
+                "zzz = 1",
+                "unknown key 'zzz' in line 1; the keys are listen, admin_listen, public_url, ",
+            ),
             ("[wait]\nx = 1\n[serve]", "unknown key 'serve' in line 3"),
             ("check = true", "unknown key 'check' in line 1"),
         ] {

@@ -25,7 +25,7 @@ pub use values::{LogFormat, LogLevel};
 use errand::Errand;
 use manual::Manual;
 use settings::{Command, CommandLine, Flags, Settings};
-use values::{Address, BaseUrl, Count, Hosts, Networks, Seconds, Size};
+use values::{Address, BaseUrl, Count, Hosts, Label, MaybeAddress, Networks, Seconds, Size};
 
 /// Which half of the program the command line asks for.
 #[derive(Debug)]
@@ -63,6 +63,8 @@ pub enum Action {
 pub struct Config {
     /// Public listeners, at least one. Port 0 means any free one.
     pub listen: Vec<SocketAddr>,
+    /// Where probes, metrics and drain are answered (spec §19); `None`: nowhere.
+    pub admin_listen: Option<SocketAddr>,
     /// The base of URLs in texts, without trailing `/`; otherwise taken from each request.
     pub public_url: Option<String>,
     /// Networks whose `X-Forwarded-*` headers count (spec §6).
@@ -71,6 +73,8 @@ pub struct Config {
     pub allowed_hosts: Vec<String>,
     /// Whether preflights from public pages into a private network are granted (spec §18).
     pub allow_private_network: bool,
+    /// Whether the public listeners keep the metrics to themselves.
+    pub no_public_metrics: bool,
     /// How long a party waits that does not say: 1-3600 s.
     pub wait: Duration,
     /// How long a receiver may take nothing: 1-3600 s; `None` is for ever.
@@ -95,6 +99,10 @@ pub struct Config {
     pub max_spectators: usize,
     /// Receipts kept at most.
     pub max_receipts: usize,
+    /// What this node is called.
+    pub node_id: String,
+    /// Where this node stands.
+    pub region: String,
     /// How log lines are written.
     pub log_format: LogFormat,
     /// The least important lines that are logged.
@@ -168,10 +176,12 @@ impl From<Settings> for Config {
             listen: said
                 .listen
                 .map_or(vec![defaults::LISTEN], |all| all.into_iter().map(|one| one.0).collect()),
+            admin_listen: said.admin_listen.map_or(Some(defaults::ADMIN_LISTEN), |admin| admin.0),
             public_url: said.public_url.map(|url| url.0),
             trusted_proxies: said.trusted_proxies.map_or_else(defaults::trusted_proxies, |n| n.0),
             allowed_hosts: said.allowed_hosts.map(|hosts| hosts.0).unwrap_or_default(),
             allow_private_network: said.allow_private_network.unwrap_or(false),
+            no_public_metrics: said.no_public_metrics.unwrap_or(false),
             wait: Duration::from_secs(wait),
             stall: unless_off(stall),
             idle_timeout: unless_off(idle_timeout),
@@ -190,6 +200,8 @@ impl From<Settings> for Config {
             ),
             max_spectators: count(said.max_spectators, defaults::MAX_SPECTATORS),
             max_receipts: count(said.max_receipts, defaults::MAX_RECEIPTS),
+            node_id: said.node_id.map_or_else(defaults::node_id, |name| name.0),
+            region: said.region.map_or_else(|| defaults::REGION.to_owned(), |name| name.0),
             log_format: said.log_format.unwrap_or(defaults::LOG_FORMAT),
             log_level: said.log_level.unwrap_or(defaults::LOG_LEVEL),
         }
@@ -201,10 +213,12 @@ impl From<&Config> for Settings {
         let off_is_zero = |time: Option<Duration>| Some(Seconds(time.map_or(0, |t| t.as_secs())));
         Self {
             listen: Some(config.listen.iter().copied().map(Address).collect()),
+            admin_listen: Some(MaybeAddress(config.admin_listen)),
             public_url: config.public_url.clone().map(BaseUrl),
             trusted_proxies: Some(Networks(config.trusted_proxies.clone())),
             allowed_hosts: Some(Hosts(config.allowed_hosts.clone())),
             allow_private_network: Some(config.allow_private_network),
+            no_public_metrics: Some(config.no_public_metrics),
             wait: Some(Seconds(config.wait.as_secs())),
             stall: off_is_zero(config.stall),
             idle_timeout: off_is_zero(config.idle_timeout),
@@ -217,6 +231,8 @@ impl From<&Config> for Settings {
             max_spectators_per_pipe: Some(Count(config.max_spectators_per_pipe)),
             max_spectators: Some(Count(config.max_spectators)),
             max_receipts: Some(Count(config.max_receipts)),
+            node_id: Some(Label(config.node_id.clone())),
+            region: Some(Label(config.region.clone())),
             log_format: Some(config.log_format),
             log_level: Some(config.log_level),
         }

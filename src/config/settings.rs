@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::errand::{CancelFlags, ProgressFlags, ReceiveFlags, SendFlags, StatusFlags};
 use super::manual::{CompletionFlags, ManFlags};
 use super::values::{
-    Address, BaseUrl, Count, Hosts, LogFormat, LogLevel, Networks, Seconds, Size, at_least_one,
+    Address, BaseUrl, Count, Hosts, Label, LogFormat, LogLevel, MaybeAddress, Networks, Seconds,
+    Size, at_least_one,
 };
 
 /// The longest `--drain-timeout`: a day. A longer one is more likely a slip than a wish.
@@ -104,6 +105,9 @@ pub struct Settings {
     #[arg(env = "HOODY_PIPE_LISTEN", hide_env = true)]
     #[serde(deserialize_with = "at_least_one")]
     pub listen: Option<Vec<Address>>,
+    /// Listen here for probes, metrics and drain; '' for nowhere [default: 127.0.0.1:9090].
+    #[arg(long, value_name = "ADDRESS:PORT", env = "HOODY_PIPE_ADMIN_LISTEN", hide_env = true)]
+    pub admin_listen: Option<MaybeAddress>,
     /// The base of the URLs in texts: scheme, host, port, path [default: from the request].
     #[arg(long, value_name = "URL", env = "HOODY_PIPE_PUBLIC_URL", hide_env = true)]
     pub public_url: Option<BaseUrl>,
@@ -119,6 +123,11 @@ pub struct Settings {
     #[arg(default_missing_value = "true", value_parser = clap::builder::BoolishValueParser::new())]
     #[arg(env = "HOODY_PIPE_ALLOW_PRIVATE_NETWORK", hide_env = true, hide_possible_values = true)]
     pub allow_private_network: Option<bool>,
+    /// Answer 404 for /api/v1/pipe/metrics; the admin listener has them still [default: false].
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "true", value_parser = clap::builder::BoolishValueParser::new())]
+    #[arg(env = "HOODY_PIPE_NO_PUBLIC_METRICS", hide_env = true, hide_possible_values = true)]
+    pub no_public_metrics: Option<bool>,
     /// How long a client waits for its peers, unless it says ?wait=: 1 s to 1 h [default: 300].
     #[arg(long, value_name = "TIME", env = "HOODY_PIPE_WAIT", hide_env = true)]
     pub wait: Option<Wait>,
@@ -155,6 +164,12 @@ pub struct Settings {
     /// Receipts of finished transfers that are kept for 10 minutes [default: 10000].
     #[arg(long, value_name = "N", env = "HOODY_PIPE_MAX_RECEIPTS", hide_env = true)]
     pub max_receipts: Option<Cap>,
+    /// What this node is called in /cluster of the admin listener [default: the host name].
+    #[arg(long, value_name = "NAME", env = "HOODY_PIPE_NODE_ID", hide_env = true)]
+    pub node_id: Option<Label>,
+    /// Where this node stands, as shown in /cluster [default: default].
+    #[arg(long, value_name = "NAME", env = "HOODY_PIPE_REGION", hide_env = true)]
+    pub region: Option<Label>,
     /// How log lines are written; auto is text on a terminal, else JSON [default: auto].
     #[arg(long, value_name = "FORMAT", env = "HOODY_PIPE_LOG_FORMAT", hide_env = true)]
     pub log_format: Option<LogFormat>,
@@ -168,10 +183,12 @@ impl Settings {
     pub fn or(self, weaker: Self) -> Self {
         Self {
             listen: self.listen.or(weaker.listen),
+            admin_listen: self.admin_listen.or(weaker.admin_listen),
             public_url: self.public_url.or(weaker.public_url),
             trusted_proxies: self.trusted_proxies.or(weaker.trusted_proxies),
             allowed_hosts: self.allowed_hosts.or(weaker.allowed_hosts),
             allow_private_network: self.allow_private_network.or(weaker.allow_private_network),
+            no_public_metrics: self.no_public_metrics.or(weaker.no_public_metrics),
             wait: self.wait.or(weaker.wait),
             stall: self.stall.or(weaker.stall),
             idle_timeout: self.idle_timeout.or(weaker.idle_timeout),
@@ -188,6 +205,8 @@ impl Settings {
                 .or(weaker.max_spectators_per_pipe),
             max_spectators: self.max_spectators.or(weaker.max_spectators),
             max_receipts: self.max_receipts.or(weaker.max_receipts),
+            node_id: self.node_id.or(weaker.node_id),
+            region: self.region.or(weaker.region),
             log_format: self.log_format.or(weaker.log_format),
             log_level: self.log_level.or(weaker.log_level),
         }

@@ -48,10 +48,12 @@ fn nothing_said_is_the_defaults_of_the_specification() {
     assert_eq!(action, Action::Serve);
     assert_eq!(config, Config::default());
     assert_eq!(config.listen, ["0.0.0.0:8080".parse().unwrap()]);
+    assert_eq!(config.admin_listen, "127.0.0.1:9090".parse().ok());
+    assert_eq!((config.node_id.as_str(), config.region.as_str()), (host().as_str(), "default"));
     let nets: Vec<String> = config.trusted_proxies.iter().map(IpNet::to_string).collect();
     assert_eq!(nets, ["127.0.0.0/8", "::1/128"]);
     assert_eq!((config.public_url, config.allowed_hosts.len()), (None, 0));
-    assert!(!config.allow_private_network && config.workers >= 1);
+    assert!(!config.allow_private_network && !config.no_public_metrics && config.workers >= 1);
     assert_eq!(config.wait, Duration::from_secs(300));
     assert_eq!((config.stall, config.idle_timeout), (Some(Duration::from_secs(300)), None));
     assert_eq!((config.drain_timeout, config.window), (Duration::from_secs(30), 262_144));
@@ -61,9 +63,25 @@ fn nothing_said_is_the_defaults_of_the_specification() {
     assert_eq!((config.log_format, config.log_level), (LogFormat::Auto, LogLevel::Info));
 }
 
+/// The host name as the kernel tells it to everybody.
+fn host() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    name.trim_end().to_owned()
+}
+
+#[test]
+fn the_admin_listener_can_be_switched_off_everywhere() {
+    let file = File::new("admin", "admin_listen = \"\"\nnode_id = \"a\"\nno_public_metrics = true");
+    let got = config(&["--config", file.path()]);
+    assert_eq!((got.admin_listen, got.node_id.as_str(), got.no_public_metrics), (None, "a", true));
+    assert_eq!(config(&["--admin-listen", ""]).admin_listen, None);
+    assert_eq!(config(&["--admin-listen="]).admin_listen, None);
+}
+
 #[test]
 fn every_flag_is_heard_with_and_without_the_word_serve() {
-    let flags = "--listen 127.0.0.1:1 --listen [::1]:2 --public-url https://p.example/ \
+    let flags = "--listen 127.0.0.1:1 --listen [::1]:2 \
+                 --admin-listen [::1]:3 --no-public-metrics --node-id a --region eu --public-url https://p.example/ \
                  --trusted-proxies 10.0.0.0/8 --allowed-hosts a.example,B.example \
                  --allow-private-network --wait 1m --stall 0 --idle-timeout 9 --drain-timeout 0 \
                  --window 16KiB --workers 3 --max-pending 4 --max-active 5 \
@@ -75,7 +93,9 @@ fn every_flag_is_heard_with_and_without_the_word_serve() {
     assert_eq!(got.public_url.as_deref(), Some("https://p.example"));
     assert_eq!(got.trusted_proxies, ["10.0.0.0/8".parse().unwrap()]);
     assert_eq!(got.allowed_hosts, ["a.example", "b.example"]);
-    assert!(got.allow_private_network);
+    assert!(got.allow_private_network && got.no_public_metrics);
+    assert_eq!(got.admin_listen, "[::1]:3".parse().ok());
+    assert_eq!((got.node_id.as_str(), got.region.as_str()), ("a", "eu"));
     assert_eq!((got.wait, got.stall), (Duration::from_secs(60), None));
     assert_eq!(
         (got.idle_timeout, got.drain_timeout),
@@ -104,7 +124,11 @@ fn print_config_and_check_are_actions_of_either_spelling() {
 #[test]
 fn what_is_printed_reads_back_to_the_same() {
     let flags = ["--public-url", "http://p", "--stall", "0", "--idle-timeout", "60"];
-    for config in [Config::default(), config(&flags), config(&["--trusted-proxies", ""])] {
+    for config in [
+        Config::default(),
+        config(&flags),
+        config(&["--trusted-proxies", "", "--admin-listen", ""]),
+    ] {
         let file = File::new("printed", &config.to_toml());
         assert_eq!(parsed(&["--config", file.path()]).unwrap().config, config);
     }
@@ -128,8 +152,15 @@ fn mistakes_exit_with_2_and_say_what_to_do() {
         (vec!["completions", "tcsh"], "[possible values: bash, zsh, fish]"),
         (vec!["--tls-listen", "0.0.0.0:1"], "unexpected argument '--tls-listen'"),
         (vec!["--cluster-listen", "0.0.0.0:1"], "unexpected argument '--cluster-listen'"),
-        (vec!["--admin-listen", ""], "unexpected argument '--admin-listen'"),
-        (vec!["--no-public-metrics"], "unexpected argument '--no-public-metrics'"),
+        (vec!["--cluster-peers", "a:7946"], "unexpected argument '--cluster-peers'"),
+        (vec!["--cluster-secret-file", "x"], "unexpected argument '--cluster-secret-file'"),
+        (vec!["--bootstrap-expect", "3"], "unexpected argument '--bootstrap-expect'"),
+        (vec!["--data-dir", "x"], "unexpected argument '--data-dir'"),
+        (vec!["--admin-listen", "9090"], "127.0.0.1:8080 or [::]:8080, or '' for none"),
+        (vec!["--admin-lisen", ""], "similar argument exists: '--admin-listen'"),
+        (vec!["--no-public-metrics=perhaps"], "invalid value 'perhaps'"),
+        (vec!["--node-id", "a b"], "use 1 to 63 of A-Z a-z 0-9 . _ -"),
+        (vec!["--region", ""], "use 1 to 63 of A-Z a-z 0-9 . _ -"),
         (vec!["--wait", "0"], "it must be from 1 to 3600 seconds"),
         (vec!["--wait", "3601"], "it must be from 1 to 3600 seconds"),
         (vec!["--stall", "1.5"], "such as 300, or as a time, such as 5m"),
@@ -227,6 +258,8 @@ fn help_states_the_defaults_that_hold() {
     for want in [
         wait,
         format!("[default: {}]", defaults::LISTEN),
+        format!("'' for nowhere [default: {}]", defaults::ADMIN_LISTEN),
+        format!("in /cluster [default: {}]", defaults::REGION),
         format!("[default: {}]", nets.join(",")),
         format!("0 = never [default: {}]", defaults::STALL_S),
         format!("0 = never [default: {}]", defaults::IDLE_TIMEOUT_S),
@@ -269,6 +302,9 @@ fn variables_beat_the_file_and_flags_beat_variables() {
         .env("HOODY_PIPE_LISTEN", "127.0.0.1:1,127.0.0.1:2")
         .env("HOODY_PIPE_ALLOW_PRIVATE_NETWORK", "yes")
         .env("HOODY_PIPE_TRUSTED_PROXIES", "")
+        .env("HOODY_PIPE_ADMIN_LISTEN", "")
+        .env("HOODY_PIPE_NO_PUBLIC_METRICS", "1")
+        .env("HOODY_PIPE_NODE_ID", "b")
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
@@ -283,6 +319,7 @@ fn in_the_environment() {
         assert_eq!(got.max_active, 22);
         assert_eq!(got.listen.len(), 2);
         assert!(got.allow_private_network && got.trusted_proxies.is_empty());
+        assert!(got.admin_listen.is_none() && got.no_public_metrics && got.node_id == "b");
     }
 }
 

@@ -91,6 +91,47 @@ impl FromStr for Address {
     }
 }
 
+/// An address to listen on that may be left empty: then there is no such listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct MaybeAddress(pub Option<SocketAddr>);
+
+impl FromStr for MaybeAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.trim() {
+            "" => Ok(Self(None)),
+            text => match text.parse() {
+                Ok(Address(address)) => Ok(Self(Some(address))),
+                Err(advice) => Err(format!("{advice}, or '' for none")),
+            },
+        }
+    }
+}
+
+/// A short name that stands in logs and JSON: 1 to 63 of `A-Z a-z 0-9 . _ -`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Label(pub String);
+
+impl Label {
+    /// The longest label: that of a host name.
+    const CHARACTERS_MAX: usize = 63;
+}
+
+impl FromStr for Label {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
+        match (1..=Self::CHARACTERS_MAX).contains(&text.len()) && text.bytes().all(plain) {
+            true => Ok(Self(text.to_owned())),
+            false => Err(format!("use 1 to {} of A-Z a-z 0-9 . _ -", Self::CHARACTERS_MAX)),
+        }
+    }
+}
+
 /// Networks in CIDR notation, separated by commas. Empty means none.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Vec<String>", into = "Vec<String>")]
@@ -266,6 +307,28 @@ impl TryFrom<String> for Address {
     }
 }
 
+impl TryFrom<String> for MaybeAddress {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<MaybeAddress> for String {
+    fn from(address: MaybeAddress) -> Self {
+        address.0.map_or_else(String::new, |address| address.to_string())
+    }
+}
+
+impl TryFrom<String> for Label {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
 impl TryFrom<String> for BaseUrl {
     type Error = String;
 
@@ -367,6 +430,30 @@ mod tests {
         assert!("[::1]:80".parse::<Address>().is_ok());
         for text in ["", ":8080", "8080", "localhost:80", "0.0.0.0", "::1:80x"] {
             assert!(text.parse::<Address>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn an_address_may_be_left_empty() {
+        let read = |text: &str| text.parse::<MaybeAddress>();
+        assert_eq!(read("127.0.0.1:9090").unwrap().0, "127.0.0.1:9090".parse().ok());
+        assert_eq!((read("").unwrap().0, read(" ").unwrap().0), (None, None));
+        assert!(read("9090").unwrap_err().ends_with(", or '' for none"));
+        assert_eq!(String::from(read("[::1]:9").unwrap()), "[::1]:9");
+    }
+
+    #[test]
+    fn labels_are_short_and_plain() {
+        for (text, good) in [
+            ("node-a.example_1", true),
+            ("", false),
+            ("a b", false),
+            ("a\"", false),
+            ("ü", false),
+            (&"x".repeat(63), true),
+            (&"x".repeat(64), false),
+        ] {
+            assert_eq!(text.parse::<Label>().is_ok(), good, "{text:?}");
         }
     }
 

@@ -12,6 +12,7 @@ use actix_service::{Service, ServiceFactory, fn_factory, fn_service};
 use socket2::{Domain, Socket, Type};
 use tokio::net::TcpStream;
 
+use super::fleet::Fleet;
 use super::gate::Gate;
 use super::h1::{self, Context, Handover};
 use super::replay::Replay;
@@ -20,6 +21,7 @@ use super::web::{self, Pages};
 use crate::edge::Edge;
 use crate::http::Refusal;
 use crate::http::admission::Policy;
+use crate::meter::Meter;
 
 /// Connections that the kernel holds before they are accepted. With a small backlog, a burst of
 /// newcomers waits a second each for a repeated SYN. The kernel caps it at `somaxconn`.
@@ -39,6 +41,10 @@ pub struct Parts {
     pub policy: Policy,
     /// What pages are made from; also whose forwarded headers count.
     pub pages: Pages,
+    /// What is counted.
+    pub meter: Meter,
+    /// Who else is there.
+    pub fleet: Fleet,
 }
 
 /// Binds a listener for [`start`].
@@ -70,7 +76,7 @@ fn worker(
         let parts = parts.clone();
         async move {
             let web = Rc::new(web::service(&parts).await?);
-            let Parts { edge, gate, policy, pages } = parts;
+            let Parts { edge, gate, policy, pages, .. } = parts;
             let ctx = Rc::new(Context { edge, gate, policy, trusted: pages.trusted });
             Ok(fn_service(move |io: TcpStream| {
                 let (ctx, web) = (ctx.clone(), web.clone());

@@ -7,27 +7,43 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::sync::Notify;
+
+use crate::pipe::Role;
 
 /// Descriptors that are not clients: listeners, reactors, standard streams.
 const OWN_DESCRIPTORS: usize = 32;
+
+/// Above so many percent of all descriptors the node says that it is not ready (spec §20).
+const CROWDED_PERCENT: usize = 90;
+
+/// Above so many percent new connections are turned away (spec §20).
+const FULL_PERCENT: usize = 95;
 
 /// The gate of this node. A cheap handle.
 #[derive(Clone)]
 pub struct Gate(Arc<Inner>);
 
 struct Inner {
+    /// The node has begun to stop.
+    draining: AtomicBool,
+    /// Somebody asks for the drain.
+    wanted: Notify,
     /// No new parties: the node is stopping (spec §22, drain).
     closed: AtomicBool,
     /// Requests waiting for a match, by client address.
     waiting: Mutex<HashMap<IpAddr, usize>>,
     waiting_max: usize,
+    /// The same requests by role: senders, receivers.
+    roles: [AtomicUsize; 2],
     /// Requests that are being answered.
     busy: AtomicUsize,
     /// Those of them that only watch.
     spectators: AtomicUsize,
     /// Sockets and duplicates of sockets.
     descriptors: AtomicUsize,
-    descriptors_max: usize,
+    /// All descriptors of this process.
+    descriptors_limit: usize,
 }
 
 impl Gate {
@@ -35,14 +51,37 @@ impl Gate {
     pub fn new(waiting_max: usize) -> Self {
         let limit = raise_descriptors().unwrap_or(1024);
         Self(Arc::new(Inner {
+            draining: AtomicBool::new(false),
+            wanted: Notify::new(),
             closed: AtomicBool::new(false),
             waiting: Mutex::default(),
             waiting_max,
+            roles: Default::default(),
             busy: AtomicUsize::new(0),
             spectators: AtomicUsize::new(0),
             descriptors: AtomicUsize::new(0),
-            descriptors_max: descriptors_max(limit),
+            descriptors_limit: limit,
         }))
+    }
+
+    /// Asks for the drain, as a signal does. Asking again changes nothing.
+    pub fn ask_to_drain(&self) {
+        self.0.wanted.notify_one();
+    }
+
+    /// Waits until somebody asks for the drain. Cancel-safe.
+    pub async fn asked_to_drain(&self) {
+        self.0.wanted.notified().await;
+    }
+
+    /// The node begins to stop; newcomers are still welcome.
+    pub fn drain(&self) {
+        self.0.draining.store(true, Ordering::Release);
+    }
+
+    /// Has the node begun to stop?
+    pub fn is_draining(&self) -> bool {
+        self.0.draining.load(Ordering::Acquire)
     }
 
     /// No new parties from now on.
@@ -56,7 +95,7 @@ impl Gate {
     }
 
     /// Counts one waiting request of `client`; `None` if there are too many.
-    pub fn wait(&self, client: IpAddr) -> Option<Waiting> {
+    pub fn wait(&self, client: IpAddr, role: Role) -> Option<Waiting> {
         let client = cap_key(client);
         let mut waiting = lock(&self.0.waiting);
         let count = waiting.entry(client).or_default();
@@ -64,7 +103,20 @@ impl Gate {
             return None;
         }
         *count += 1;
-        Some(Waiting { gate: self.clone(), client, counts: AtomicBool::new(true) })
+        self.role(role).fetch_add(1, Ordering::AcqRel);
+        Some(Waiting { gate: self.clone(), client, role, counts: AtomicBool::new(true) })
+    }
+
+    /// Requests in that role that wait now.
+    pub fn waiting(&self, role: Role) -> usize {
+        self.role(role).load(Ordering::Acquire)
+    }
+
+    fn role(&self, role: Role) -> &AtomicUsize {
+        match role {
+            Role::Sender => &self.0.roles[0],
+            Role::Receiver => &self.0.roles[1],
+        }
     }
 
     /// Counts one request that is being answered.
@@ -92,7 +144,13 @@ impl Gate {
     /// Counts one descriptor of a client; the second part is false above 95 % of all there are.
     pub fn open(&self) -> (Descriptor, bool) {
         let before = self.0.descriptors.fetch_add(1, Ordering::AcqRel);
-        (Descriptor(self.clone()), before < self.0.descriptors_max)
+        (Descriptor(self.clone()), before < usable(self.0.descriptors_limit, FULL_PERCENT))
+    }
+
+    /// Are more than 90 % of all descriptors in use? Load balancers should look elsewhere.
+    pub fn is_crowded(&self) -> bool {
+        let open = self.0.descriptors.load(Ordering::Acquire);
+        open > usable(self.0.descriptors_limit, CROWDED_PERCENT)
     }
 }
 
@@ -118,6 +176,7 @@ impl Drop for Spectator {
 pub struct Waiting {
     gate: Gate,
     client: IpAddr,
+    role: Role,
     counts: AtomicBool,
 }
 
@@ -127,6 +186,7 @@ impl Waiting {
         if !self.counts.swap(false, Ordering::AcqRel) {
             return;
         }
+        self.gate.role(self.role).fetch_sub(1, Ordering::AcqRel);
         let mut waiting = lock(&self.gate.0.waiting);
         if let Some(count) = waiting.get_mut(&self.client) {
             *count -= 1;
@@ -152,10 +212,10 @@ impl Drop for Descriptor {
     }
 }
 
-/// 95 % of `limit` without our own. Newcomers are turned away beyond it; a match of those who wait
-/// already may use the rest.
-fn descriptors_max(limit: usize) -> usize {
-    (limit * 95 / 100).saturating_sub(OWN_DESCRIPTORS).max(1)
+/// That many percent of `limit`, without our own. Newcomers are turned away beyond it; a match of
+/// those who wait already may use the rest.
+fn usable(limit: usize, percent: usize) -> usize {
+    (limit.saturating_mul(percent) / 100).saturating_sub(OWN_DESCRIPTORS).max(1)
 }
 
 /// Sets the soft limit to the hard one and returns it.
@@ -193,15 +253,43 @@ mod tests {
     fn waiting_requests_are_counted_per_address() {
         let gate = Gate::new(2);
         let (a, b) = ("10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap());
-        let (one, _two) = (gate.wait(a).unwrap(), gate.wait(a).unwrap());
-        assert!(gate.wait(a).is_none());
-        assert!(gate.wait(b).is_some(), "others are not hit");
+        let wait = |client| gate.wait(client, Role::Sender);
+        let (one, _two) = (wait(a).unwrap(), wait(a).unwrap());
+        assert!(wait(a).is_none());
+        assert!(wait(b).is_some(), "others are not hit");
         one.over();
         one.over();
-        let _three = gate.wait(a).unwrap();
-        assert!(gate.wait(a).is_none(), "over counts once");
+        let _three = wait(a).unwrap();
+        assert!(wait(a).is_none(), "over counts once");
         drop(one);
-        assert!(gate.wait(a).is_none());
+        assert!(wait(a).is_none());
+    }
+
+    #[test]
+    fn waiting_requests_are_counted_by_role() {
+        let gate = Gate::new(9);
+        let a = "10.0.0.1".parse().unwrap();
+        let (sender, receiver) = (gate.wait(a, Role::Sender), gate.wait(a, Role::Receiver));
+        let second = gate.wait(a, Role::Receiver);
+        assert_eq!((gate.waiting(Role::Sender), gate.waiting(Role::Receiver)), (1, 2));
+        receiver.unwrap().over();
+        drop((sender, second));
+        assert_eq!((gate.waiting(Role::Sender), gate.waiting(Role::Receiver)), (0, 0));
+    }
+
+    #[test]
+    fn a_crowd_shows_before_newcomers_are_turned_away() {
+        let gate = Gate::new(1);
+        let limit = gate.0.descriptors_limit;
+        let (crowded, full) = (usable(limit, CROWDED_PERCENT), usable(limit, FULL_PERCENT));
+        assert!(crowded < full && usable(1, 95) == 1);
+        let open = |count| gate.0.descriptors.store(count, Ordering::Release);
+        open(crowded);
+        assert!(!gate.is_crowded());
+        open(crowded + 1);
+        assert!(gate.is_crowded());
+        open(full);
+        assert!(!gate.open().1);
     }
 
     #[test]

@@ -9,14 +9,16 @@ use actix_http::{HttpService, KeepAlive, Protocol};
 use actix_service::{Service, ServiceFactory, map_config};
 use actix_web::dev::AppConfig;
 use actix_web::{App, HttpRequest, HttpResponse, web};
+use bytes::Bytes;
 use ipnet::IpNet;
 
 use super::accept::Parts;
+use super::numbers;
 use super::replay::Replay;
-use crate::http::admission::{Decision, Policy, decide};
+use crate::http::admission::{Decision, decide};
 use crate::http::health::Process;
 use crate::http::target::{Endpoint, Page};
-use crate::http::{BodyKind, Refusal, Reply, RequestHead, forwarded, pages, reply};
+use crate::http::{BodyKind, Refusal, Reply, RequestHead, forwarded, openapi, pages, reply};
 use crate::pipe::Failure;
 
 /// How long a client may take to accept a page.
@@ -33,13 +35,8 @@ pub struct Pages {
     pub wait: Duration,
     /// Facts of this process.
     pub process: Process,
-}
-
-/// What a handler knows.
-#[derive(Clone)]
-struct State {
-    pages: Pages,
-    policy: Policy,
+    /// The text of `openapi.json`.
+    pub openapi: Bytes,
 }
 
 /// The service of one worker for connections that are handed over. Each closes after its answer, so
@@ -47,8 +44,7 @@ struct State {
 pub async fn service(
     parts: &Parts,
 ) -> Result<impl Service<(Replay, Protocol, Option<SocketAddr>)> + use<>, ()> {
-    let state = State { pages: parts.pages.clone(), policy: parts.policy.clone() };
-    let app = App::new().app_data(web::Data::new(state)).default_service(web::to(page));
+    let app = App::new().app_data(web::Data::new(parts.clone())).default_service(web::to(page));
     let http = HttpService::build()
         .keep_alive(KeepAlive::Disabled)
         .client_request_timeout(CLIENT_MAX)
@@ -58,11 +54,11 @@ pub async fn service(
     http.new_service(()).await
 }
 
-async fn page(request: HttpRequest, state: web::Data<State>) -> HttpResponse {
+async fn page(request: HttpRequest, parts: web::Data<Parts>) -> HttpResponse {
     let head = request_head(&request);
-    let reply = match decide(&head, &state.policy) {
-        Ok(Decision::Page { page }) => state.page(page, &head),
-        Ok(Decision::Endpoint(endpoint)) => state.endpoint(endpoint, &head),
+    let reply = match decide(&head, &parts.policy) {
+        Ok(Decision::Page { page }) => parts.page(page, &head),
+        Ok(Decision::Endpoint(endpoint)) => Ok(parts.endpoint(endpoint, &head)),
         Ok(Decision::Reply(reply)) => Ok(reply),
         // Pipe traffic never comes here.
         Ok(
@@ -77,7 +73,7 @@ async fn page(request: HttpRequest, state: web::Data<State>) -> HttpResponse {
     respond(&reply.unwrap_or_else(|refusal| reply::refuse(&refusal)))
 }
 
-impl State {
+impl Parts {
     fn page(&self, page: Page, head: &RequestHead) -> Result<Reply, Refusal> {
         let trusted = forwarded::is_trusted(head.peer, &self.pages.trusted);
         let public_url = self.pages.public_url.as_deref();
@@ -92,14 +88,15 @@ impl State {
         }
     }
 
-    fn endpoint(&self, endpoint: Endpoint, head: &RequestHead) -> Result<Reply, Refusal> {
+    fn endpoint(&self, endpoint: Endpoint, head: &RequestHead) -> Reply {
         match endpoint {
             Endpoint::Health => {
                 let trusted = &self.pages.trusted;
                 let client = forwarded::client_address(head.peer, &head.headers, trusted);
-                Ok(self.pages.process.health(client, &head.headers))
+                self.pages.process.health(client, &head.headers)
             }
-            Endpoint::Metrics | Endpoint::OpenApi => Err(Refusal::NoPage),
+            Endpoint::Metrics => numbers::reply(self),
+            Endpoint::OpenApi => openapi::reply(self.pages.openapi.clone()),
         }
     }
 }
@@ -125,7 +122,8 @@ fn request_head(request: &HttpRequest) -> RequestHead {
     }
 }
 
-fn respond(reply: &Reply) -> HttpResponse {
+/// A reply as actix-web gives it.
+pub(super) fn respond(reply: &Reply) -> HttpResponse {
     let status = actix_web::http::StatusCode::from_u16(reply.status.as_u16());
     let Ok(status) = status else { return HttpResponse::InternalServerError().finish() };
     let mut response = HttpResponse::build(status);

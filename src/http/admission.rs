@@ -20,7 +20,7 @@ use super::{BodyKind, Refusal, Reply, RequestHead, cors};
 /// The longest part of an unknown method that an error text repeats, in characters (spec §15).
 const METHOD_MAX: usize = 32;
 /// The greatest `X-Pipe-Length`, in bytes.
-const LENGTH_MAX: u64 = i64::MAX as u64;
+pub(super) const LENGTH_MAX: u64 = i64::MAX as u64;
 
 /// What the operator decided about requests.
 #[derive(Debug, Clone)]
@@ -31,6 +31,8 @@ pub struct Policy {
     pub allowed_hosts: Vec<String>,
     /// Whether pages of public origins may reach this server in a private network.
     pub allow_private_network: bool,
+    /// Whether anybody may read the metrics.
+    pub public_metrics: bool,
 }
 
 /// What is to be done for a request that passed steps 1 to 7.
@@ -152,7 +154,7 @@ pub fn decide(head: &RequestHead, policy: &Policy) -> Result<Decision, Refusal> 
     match target.route {
         Route::Pipe(path) => of_name(head, policy, path, &query),
         Route::Page { page, spelled } => of_page(head, policy, page, spelled, &query),
-        Route::Endpoint(endpoint) => of_endpoint(&head.method, endpoint),
+        Route::Endpoint(endpoint) => of_endpoint(&head.method, endpoint, policy),
         Route::Misplaced(word) => Err(Refusal::NotAPath(word)),
         Route::Asterisk if head.method == Method::OPTIONS => Ok(preflight(head, policy, &query)),
         Route::Asterisk => Err(Refusal::BadPath),
@@ -198,12 +200,11 @@ fn of_page(
     }
 }
 
-fn of_endpoint(method: &Method, endpoint: Endpoint) -> Result<Decision, Refusal> {
+fn of_endpoint(method: &Method, endpoint: Endpoint, policy: &Policy) -> Result<Decision, Refusal> {
+    let hidden = endpoint == Endpoint::Metrics && !policy.public_metrics;
     match *method {
-        Method::GET | Method::HEAD if endpoint == Endpoint::Health => {
-            Ok(Decision::Endpoint(endpoint))
-        }
-        Method::GET | Method::HEAD => Err(Refusal::NoPage),
+        Method::GET | Method::HEAD if hidden => Err(Refusal::NoPage),
+        Method::GET | Method::HEAD => Ok(Decision::Endpoint(endpoint)),
         Method::OPTIONS => Ok(Decision::Reply(cors::preflight_of_endpoint())),
         _ => Err(Refusal::PageMethod(cut(method))),
     }
@@ -405,6 +406,7 @@ mod tests {
 
     use ::http::{HeaderName, HeaderValue, StatusCode};
 
+    use super::super::target::ENDPOINTS;
     use super::*;
 
     fn policy() -> Policy {
@@ -412,6 +414,7 @@ mod tests {
             default_wait: Duration::from_secs(300),
             allowed_hosts: vec!["pipe.example.com".into(), "::1".into()],
             allow_private_network: false,
+            public_metrics: true,
         }
     }
 
@@ -680,10 +683,14 @@ mod tests {
     #[test]
     fn endpoints_are_read_at_their_place() {
         for method in ["GET", "HEAD"] {
-            let decision = decide(&request(method, "/api/v1/pipe/health"), &policy()).ok();
-            assert!(matches!(decision, Some(Decision::Endpoint(Endpoint::Health))), "{method}");
-            for target in ["/api/v1/pipe/metrics", "/api/v1/pipe/openapi.json"] {
-                assert_eq!(refusal(&request(method, target)), Some(Refusal::NoPage), "{target}");
+            for (word, endpoint) in ENDPOINTS {
+                let head = request(method, &format!("/api/v1/pipe/{word}"));
+                let decision = decide(&head, &policy()).ok();
+                let found = matches!(decision, Some(Decision::Endpoint(e)) if e == endpoint);
+                assert!(found, "{method} {word}");
+                let hidden = decide(&head, &Policy { public_metrics: false, ..policy() }).err();
+                let want = (endpoint == Endpoint::Metrics).then_some(Refusal::NoPage);
+                assert_eq!(hidden, want, "{method} {word}");
             }
         }
         for method in ["PUT", "POST"] {

@@ -5,6 +5,7 @@
 
 pub mod admission;
 pub mod boundary;
+pub mod code;
 pub mod cors;
 pub mod delimiter;
 pub mod disposition;
@@ -14,6 +15,7 @@ pub mod forwarded;
 pub mod headers;
 pub mod health;
 pub mod multipart;
+pub mod openapi;
 pub mod pages;
 pub mod progress;
 pub mod query;
@@ -25,5 +27,6 @@ pub mod status;
 pub mod target;
 pub mod upload;
 
+pub use code::Code;
 pub use refusal::Refusal;
 pub use request::{BodyKind, Reply, RequestHead};

@@ -1,6 +1,7 @@
 //! The query of a request: known parameters, decoded once and read by type (spec §5).
 //! Knows no methods: which parameter counts where is decided in `admission`.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use percent_encoding::percent_decode;
@@ -11,15 +12,26 @@ use super::Refusal;
 use super::disposition::FILE_NAME_MAX;
 
 /// Every parameter with a meaning; all others are ignored.
-const KNOWN: [&str; 16] = [
+pub(super) const KNOWN: [&str; 16] = [
     "n", "wait", "stall", "sha256", "transfer", "quiet", "download", "filename", "status",
     "progress", "reason", "live", "ws", "video", "receive", "share",
 ];
 
 /// The longest `wait` and `stall`, in seconds.
-const SECONDS_MAX: u64 = 3600;
+pub(super) const SECONDS_MAX: u64 = 3600;
 /// The longest reason of a DELETE, in characters.
-const REASON_MAX: usize = 200;
+pub(super) const REASON_MAX: usize = 200;
+/// The length of a sender's own transfer id, in characters.
+pub(super) const TRANSFER_LEN: RangeInclusive<usize> = 16..=64;
+/// Characters that a reason must not have beside control characters: line and paragraph separators,
+/// bidirectional controls. Any of them could forge a status line or hide its meaning.
+pub(super) const UNPRINTABLE: [RangeInclusive<char>; 5] = [
+    '\u{61c}'..='\u{61c}',
+    '\u{200e}'..='\u{200f}',
+    '\u{2028}'..='\u{2029}',
+    '\u{202a}'..='\u{202e}',
+    '\u{2066}'..='\u{2069}',
+];
 /// The longest number that an error text repeats, in characters (spec §27, row 2).
 pub(super) const ECHO_MAX: usize = 20;
 
@@ -131,7 +143,7 @@ impl Query {
     fn id(&self) -> Result<Option<PublicId>, ()> {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
         match self.get("transfer") {
-            Some(id) if !(16..=64).contains(&id.len()) || !id.bytes().all(allowed) => Err(()),
+            Some(id) if !TRANSFER_LEN.contains(&id.len()) || !id.bytes().all(allowed) => Err(()),
             id => Ok(id.map(PublicId::from)),
         }
     }
@@ -229,12 +241,9 @@ fn is_on(value: &str) -> bool {
     !["false", "no", "0"].iter().any(|off| off.eq_ignore_ascii_case(value))
 }
 
-/// No control characters, line or paragraph separators, or bidirectional controls, any of which
-/// could forge a status line or hide its meaning.
+/// Neither a control character nor one of [`UNPRINTABLE`].
 fn is_printable(c: char) -> bool {
-    !c.is_control()
-        && !matches!(c, '\u{2028}' | '\u{2029}' | '\u{61c}' | '\u{200e}' | '\u{200f}')
-        && !matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    !c.is_control() && !UNPRINTABLE.iter().any(|range| range.contains(&c))
 }
 
 /// A malformed escape stays as it is; an escaped `+` stays a plus.

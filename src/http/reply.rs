@@ -11,7 +11,7 @@ use bytes::Bytes;
 use crate::pipe::{Failure, MultipartFault, Notice, Reject, Sum};
 
 use super::query::ECHO_MAX;
-use super::{Refusal, Reply};
+use super::{Code, Refusal, Reply};
 
 /// Methods of a name (spec §4).
 pub const METHODS_OF_NAMES: HeaderValue =
@@ -69,7 +69,7 @@ pub fn refuse(refusal: &Refusal) -> Reply {
 
 /// The final answer to a quiet sender whose transfer failed (spec §9).
 pub fn quiet_failure(failure: &Failure) -> Reply {
-    say(failure_status(failure), failure_code(failure), failure_text(failure)).into_reply()
+    say(failure_code(failure), failure_text(failure)).into_reply()
 }
 
 /// One line of the sender's status stream, with its `\n` (spec §9).
@@ -107,38 +107,20 @@ pub fn failure_line(failure: &Failure) -> String {
     format!("[ERROR] {}", failure_text(failure))
 }
 
-/// The status with which a failure is answered to a quiet sender, and to a waiting receiver where
-/// one can meet it (spec §9). A receiver gets 500 in place of 502, see [`refuse`].
-pub fn failure_status(failure: &Failure) -> S {
+/// The code of a failure, with the status that a quiet sender gets.
+pub fn failure_code(failure: &Failure) -> Code {
     match failure {
-        Failure::SenderTimedOut | Failure::ReceiverTimedOut { .. } => S::REQUEST_TIMEOUT,
-        Failure::SenderLost
-        | Failure::ReceiversGone
-        | Failure::TooShort { .. }
-        | Failure::TooLong { .. }
-        | Failure::Multipart(_)
-        | Failure::Idle => S::BAD_GATEWAY,
-        Failure::Capacity => S::TOO_MANY_REQUESTS,
-        Failure::Cancelled(_) => S::GONE,
-        Failure::ShuttingDown | Failure::Unavailable => S::SERVICE_UNAVAILABLE,
-        Failure::Internal => S::INTERNAL_SERVER_ERROR,
-    }
-}
-
-/// The `X-Pipe-Error` code of a failure.
-pub fn failure_code(failure: &Failure) -> &'static str {
-    match failure {
-        Failure::SenderTimedOut | Failure::ReceiverTimedOut { .. } => "timeout",
-        Failure::SenderLost => "sender_lost",
-        Failure::ReceiversGone => "receivers_gone",
-        Failure::TooShort { .. } | Failure::TooLong { .. } => "length_mismatch",
-        Failure::Multipart(_) => "multipart",
-        Failure::Idle => "idle_timeout",
-        Failure::Capacity => "active_cap",
-        Failure::Cancelled(_) => "cancelled",
-        Failure::ShuttingDown => "draining",
-        Failure::Unavailable => "unavailable",
-        Failure::Internal => "internal",
+        Failure::SenderTimedOut | Failure::ReceiverTimedOut { .. } => Code::Timeout,
+        Failure::SenderLost => Code::SenderLost,
+        Failure::ReceiversGone => Code::ReceiversGone,
+        Failure::TooShort { .. } | Failure::TooLong { .. } => Code::LengthMismatch,
+        Failure::Multipart(_) => Code::Multipart,
+        Failure::Idle => Code::IdleTimeout,
+        Failure::Capacity => Code::ActiveCap,
+        Failure::Cancelled(_) => Code::Cancelled,
+        Failure::ShuttingDown => Code::Draining,
+        Failure::Unavailable => Code::Unavailable,
+        Failure::Internal => Code::Internal,
     }
 }
 
@@ -206,14 +188,14 @@ fn sent(sum: &Sum) -> String {
 /// The words of one error answer; the text without `[ERROR] `.
 struct Answer {
     status: S,
-    code: &'static str,
+    code: Code,
     text: String,
 }
 
 impl Answer {
     fn into_reply(self) -> Reply {
         let reply = Reply::text(self.status, format!("[ERROR] {}\n", self.text))
-            .with(PIPE_ERROR, HeaderValue::from_static(self.code));
+            .with(PIPE_ERROR, HeaderValue::from_static(self.code.as_str()));
         match self.status {
             // What fails now may succeed soon: clients with a retry option come back.
             S::REQUEST_TIMEOUT | S::TOO_MANY_REQUESTS | S::SERVICE_UNAVAILABLE => {
@@ -224,67 +206,53 @@ impl Answer {
     }
 }
 
-fn say(status: S, code: &'static str, text: impl Into<String>) -> Answer {
-    Answer { status, code, text: text.into() }
-}
-
-fn bad(code: &'static str, text: impl Into<String>) -> Answer {
-    say(S::BAD_REQUEST, code, text)
+fn say(code: Code, text: impl Into<String>) -> Answer {
+    Answer { status: code.status(), code, text: text.into() }
 }
 
 /// Status, code and text of every refusal.
 fn answer(refusal: &Refusal) -> Answer {
     use Refusal as R;
     match refusal {
-        R::Malformed(why) => bad("bad_request", format!("Malformed HTTP request: {why}.")),
-        R::HeadTooLarge => say(
-            S::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            "head_too_large",
-            "Request head too large (max 128 KiB and 96 fields).",
-        ),
-        R::HeadTimeout => say(S::REQUEST_TIMEOUT, "head_timeout", "Request head timed out."),
-        R::Misdirected => {
-            say(S::MISDIRECTED_REQUEST, "misdirected", "This host name is not served here.")
+        R::Malformed(why) => say(Code::BadRequest, format!("Malformed HTTP request: {why}.")),
+        R::HeadTooLarge => {
+            say(Code::HeadTooLarge, "Request head too large (max 128 KiB and 96 fields).")
         }
-        R::BadPath => bad("bad_path", "Path contains forbidden characters."),
-        R::PathTooLong => {
-            say(S::URI_TOO_LONG, "path_too_long", "Path too long (max 1024 characters).")
-        }
-        R::NotAPath(word) => say(S::NOT_FOUND, "not_a_path", not_a_path(word)),
-        R::Reserved(path) => bad("reserved", reserved(path)),
-        R::NoPage => say(S::NOT_FOUND, "no_page", "This page does not exist. Try /help."),
-        R::Method(method, _) => say(S::METHOD_NOT_ALLOWED, "method", not_allowed_on_name(method)),
-        R::PageMethod(method) => {
-            say(S::METHOD_NOT_ALLOWED, "method", format!("Method {method} is not allowed."))
-        }
+        R::HeadTimeout => say(Code::HeadTimeout, "Request head timed out."),
+        R::Misdirected => say(Code::Misdirected, "This host name is not served here."),
+        R::BadPath => say(Code::BadPath, "Path contains forbidden characters."),
+        R::PathTooLong => say(Code::PathTooLong, "Path too long (max 1024 characters)."),
+        R::NotAPath(word) => say(Code::NotAPath, not_a_path(word)),
+        R::Reserved(path) => say(Code::Reserved, reserved(path)),
+        R::NoPage => say(Code::NoPage, "This page does not exist. Try /help."),
+        R::Method(method, _) => say(Code::Method, not_allowed_on_name(method)),
+        R::PageMethod(method) => say(Code::Method, format!("Method {method} is not allowed.")),
         R::NoWebSocket => not_enabled("WebSocket relay is"),
         R::NoLive => not_enabled("Live streams are"),
         R::NoSuchPage => not_enabled("This page is"),
-        R::ServiceWorker => bad("service_worker", "Service Worker requests are not allowed."),
-        R::ContentRange => bad("content_range", "Content-Range headers are not supported."),
+        R::ServiceWorker => say(Code::ServiceWorker, "Service Worker requests are not allowed."),
+        R::ContentRange => say(Code::ContentRange, "Content-Range headers are not supported."),
         R::Duplicate(name) => {
-            bad("dup_param", format!("Parameter \"{name}\" is given more than once."))
+            say(Code::DupParam, format!("Parameter \"{name}\" is given more than once."))
         }
-        R::BadCount => bad("bad_n", BAD_COUNT),
-        R::CountRange(got) => bad("bad_n", count_range(got.as_deref())),
-        R::CountConflict { query, header } => bad("bad_n", count_conflict(*query, *header)),
-        R::BadSeconds(name) => bad(seconds_code(name), bad_seconds(name)),
-        R::SecondsRange(name, got) => bad(seconds_code(name), seconds_range(name, got)),
-        R::BadTransfer => bad("bad_transfer", BAD_TRANSFER),
-        R::BadTransferId => bad("bad_transfer", "Invalid transfer id."),
-        R::UnknownTransfer => say(S::NOT_FOUND, "unknown_transfer", "Unknown or expired transfer."),
-        R::BadLength => bad("bad_length", "Invalid X-Pipe-Length — decimal digits only."),
-        R::LengthConflict => bad("bad_length", "X-Pipe-Length and Content-Length differ."),
-        R::LengthMultipart => bad("bad_length", LENGTH_MULTIPART),
-        R::BadBoundary => bad("bad_multipart", "Invalid multipart boundary."),
-        R::EncodedMultipart => bad("bad_multipart", ENCODED_MULTIPART),
-        R::Expectation => say(S::EXPECTATION_FAILED, "expectation", "Unsupported Expect header."),
-        R::BadReason => bad("bad_reason", BAD_REASON),
-        R::NoDescriptors => say(S::SERVICE_UNAVAILABLE, "no_fds", NO_DESCRIPTORS),
-        R::AddressCap => say(S::TOO_MANY_REQUESTS, "address_cap", ADDRESS_CAP),
-        R::NoPipe(name) => {
-            say(S::NOT_FOUND, "no_pipe", format!("No pipe at '/{}'.", name.as_str()))
-        }
+        R::BadTransferId => say(Code::BadTransfer, "Invalid transfer id."),
+        R::UnknownTransfer => say(Code::UnknownTransfer, "Unknown or expired transfer."),
+        R::BadCount => say(Code::BadN, BAD_COUNT),
+        R::CountRange(got) => say(Code::BadN, count_range(got.as_deref())),
+        R::CountConflict { query, header } => say(Code::BadN, count_conflict(*query, *header)),
+        R::BadSeconds(name) => say(seconds_code(name), bad_seconds(name)),
+        R::SecondsRange(name, got) => say(seconds_code(name), seconds_range(name, got)),
+        R::BadTransfer => say(Code::BadTransfer, BAD_TRANSFER),
+        R::BadLength => say(Code::BadLength, "Invalid X-Pipe-Length — decimal digits only."),
+        R::LengthConflict => say(Code::BadLength, "X-Pipe-Length and Content-Length differ."),
+        R::LengthMultipart => say(Code::BadLength, LENGTH_MULTIPART),
+        R::BadBoundary => say(Code::BadMultipart, "Invalid multipart boundary."),
+        R::EncodedMultipart => say(Code::BadMultipart, ENCODED_MULTIPART),
+        R::Expectation => say(Code::Expectation, "Unsupported Expect header."),
+        R::BadReason => say(Code::BadReason, BAD_REASON),
+        R::NoDescriptors => say(Code::NoFds, NO_DESCRIPTORS),
+        R::AddressCap => say(Code::AddressCap, ADDRESS_CAP),
+        R::NoPipe(name) => say(Code::NoPipe, format!("No pipe at '/{}'.", name.as_str())),
         R::Rejected(reject, name) => rejected(reject, name.as_str()),
         R::Failed(failure) => failed(failure),
     }
@@ -312,7 +280,7 @@ fn not_allowed_on_name(method: &str) -> String {
 }
 
 fn not_enabled(what: &str) -> Answer {
-    say(S::NOT_IMPLEMENTED, "not_enabled", format!("{what} not enabled on this server."))
+    say(Code::NotEnabled, format!("{what} not enabled on this server."))
 }
 
 fn count_range(got: Option<&str>) -> String {
@@ -326,8 +294,8 @@ fn count_conflict(query: u16, header: u16) -> String {
     format!("Receiver count conflict — \"n\" is {query} but X-Pipe-N is {header}.")
 }
 
-fn seconds_code(name: &str) -> &'static str {
-    if name == "stall" { "bad_stall" } else { "bad_wait" }
+fn seconds_code(name: &str) -> Code {
+    if name == "stall" { Code::BadStall } else { Code::BadWait }
 }
 
 fn bad_seconds(name: &str) -> String {
@@ -348,40 +316,33 @@ fn seconds_range(name: &str, got: &str) -> String {
 fn rejected(reject: &Reject, name: &str) -> Answer {
     match reject {
         Reject::Active => {
-            bad("active", format!("Path '/{name}' is already in use by an active transfer."))
+            say(Code::Active, format!("Path '/{name}' is already in use by an active transfer."))
         }
         Reject::SenderTaken => {
-            bad("sender_taken", format!("Path '/{name}' already has a sender connected."))
+            say(Code::SenderTaken, format!("Path '/{name}' already has a sender connected."))
         }
-        Reject::SlotsFull { n } => {
-            bad("slots_full", format!("All {n} receiver slot(s) for '/{name}' are already taken."))
-        }
-        Reject::Mismatch { expected, got } => bad(
-            "n_mismatch",
+        Reject::SlotsFull { n } => say(
+            Code::SlotsFull,
+            format!("All {n} receiver slot(s) for '/{name}' are already taken."),
+        ),
+        Reject::Mismatch { expected, got } => say(
+            Code::NMismatch,
             format!("Receiver count mismatch — expected {expected} but got {got}."),
         ),
-        Reject::TransferTaken => say(S::CONFLICT, "transfer_taken", "Transfer id already in use."),
-        Reject::PendingCap => {
-            say(S::TOO_MANY_REQUESTS, "pending_cap", "Too many pending transfers. Try again later.")
-        }
-        Reject::SpectatorCap => {
-            say(S::TOO_MANY_REQUESTS, "spectator_cap", "Too many spectators. Try again later.")
-        }
+        Reject::TransferTaken => say(Code::TransferTaken, "Transfer id already in use."),
+        Reject::PendingCap => say(Code::PendingCap, "Too many pending transfers. Try again later."),
+        Reject::SpectatorCap => say(Code::SpectatorCap, "Too many spectators. Try again later."),
     }
 }
 
-/// What a waiting receiver is answered. It is no gateway's client, so a sender's fault that it
-/// meets before its headers is a plain 500 (spec §14).
+/// What a waiting receiver is answered.
 fn failed(failure: &Failure) -> Answer {
-    let status = match failure_status(failure) {
-        S::BAD_GATEWAY => S::INTERNAL_SERVER_ERROR,
-        status => status,
-    };
     let text = match failure {
         Failure::Capacity => "Server at maximum active transfer capacity. Try again later.".into(),
         _ => failure_text(failure),
     };
-    say(status, failure_code(failure), text)
+    let code = failure_code(failure);
+    Answer { status: code.status_of_waiter(), code, text }
 }
 
 #[cfg(test)]

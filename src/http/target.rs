@@ -12,11 +12,11 @@ use super::Refusal;
 pub const TARGET_MAX: usize = 65_534;
 
 /// Prefixes that may stand before a name, longest first (spec §3, step 5).
-const API_PREFIX: &str = "/api/v1/pipe";
+pub(super) const API_PREFIX: &str = "/api/v1/pipe";
 const SHORT_PREFIX: &str = "/pipe";
 
 /// Reserved pages, with and without a prefix, as they fold.
-const PAGES: [(&str, Page); 5] = [
+pub(super) const PAGES: [(&str, Page); 5] = [
     ("help", Page::Help),
     ("noscript", Page::NoScript),
     ("new", Page::New),
@@ -25,7 +25,7 @@ const PAGES: [(&str, Page); 5] = [
 ];
 
 /// Endpoints under the API prefix, as they fold.
-const ENDPOINTS: [(&str, Endpoint); 3] = [
+pub(super) const ENDPOINTS: [(&str, Endpoint); 3] = [
     ("health", Endpoint::Health),
     ("metrics", Endpoint::Metrics),
     ("openapi.json", Endpoint::OpenApi),

@@ -15,6 +15,7 @@ use super::{End, PATIENCE};
 pub struct Server {
     child: Child,
     address: SocketAddr,
+    admin: Option<SocketAddr>,
     stdout: Capture,
     stderr: Capture,
 }
@@ -40,22 +41,31 @@ impl Server {
 
     fn run(mut command: Command, host: &str, flags: &[&str]) -> Server {
         command.args(["--listen", &format!("{host}:0")]).args(flags);
+        if !flags.iter().any(|flag| flag.starts_with("--admin-listen")) {
+            command.args(["--admin-listen", ""]);
+        }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the server binary can be run");
         let stdout = Capture::of(child.stdout.take().expect("stdout is piped"));
         let stderr = Capture::of(child.stderr.take().expect("stderr is piped"));
-        let mut port = None;
+        // The greeting ends with this line, and tells the ports before it.
         stdout.wait_until(PATIENCE, |bytes| {
-            port = printed_port(&String::from_utf8_lossy(bytes));
-            port.is_some()
+            String::from_utf8_lossy(bytes).lines().any(|line| line.starts_with("More: "))
         });
+        let greeting = stdout.text();
+        let (port, admin) = (printed(&greeting, "listening on"), printed(&greeting, ADMIN));
         let Some(port) = port else {
             let _ = child.kill();
             let _ = child.wait();
             panic!("no `listening on` line; stdout: {} stderr: {}", stdout.text(), stderr.text());
         };
-        let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
-        Server { child, address, stdout, stderr }
+        let at = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
+        Server { child, address: at(port), admin: admin.map(at), stdout, stderr }
+    }
+
+    /// Where probes and metrics are, if `flags` had an `--admin-listen`.
+    pub fn admin(&self) -> SocketAddr {
+        self.admin.expect("it was started with --admin-listen")
     }
 
     /// Where it listens.
@@ -282,8 +292,11 @@ fn binary() -> String {
     std::env::var("HOODY_PIPE_BIN").unwrap_or_else(|_| env!("CARGO_BIN_EXE_hoody-pipe").into())
 }
 
-fn printed_port(text: &str) -> Option<u16> {
-    let complete = &text[..text.rfind('\n')?];
-    let url = complete.lines().find_map(|line| line.strip_prefix("listening on http://"))?;
-    url.trim().rsplit(':').next()?.parse().ok()
+/// What the greeting says before the URL of the admin listener.
+const ADMIN: &str = "probes and metrics on";
+
+/// The port of the URL that the greeting tells after `what`.
+fn printed(greeting: &str, what: &str) -> Option<u16> {
+    let urls = greeting.lines().filter_map(|line| line.strip_prefix(what));
+    urls.map(|url| url.trim().rsplit(':').next()?.parse().ok()).next()?
 }

@@ -29,7 +29,7 @@ use crate::http::admission::{CancelRequest, Decision, Policy, StatusRequest, dec
 use crate::http::headers::head_of;
 use crate::http::target::TARGET_MAX;
 use crate::http::{BodyKind, Refusal, Reply, RequestHead, forwarded, reply, status as snapshot};
-use crate::pipe::Failure;
+use crate::pipe::{Failure, Role};
 pub use answer::linger;
 
 /// What every connection of one worker shares.
@@ -160,11 +160,11 @@ pub fn turn_away(io: &TcpStream, version: Version, refusal: Refusal) -> Boxed<'_
 
 impl<'a> Exchange<'a> {
     /// Counts this request as waiting, if the node takes new ones at all (spec §7 steps 8 and 9).
-    fn wait(&self) -> Result<Waiting, Refusal> {
+    fn wait(&self, role: Role) -> Result<Waiting, Refusal> {
         if self.ctx.gate.is_closed() {
             return Err(Refusal::Failed(Failure::ShuttingDown));
         }
-        self.ctx.gate.wait(self.client).ok_or(Refusal::AddressCap)
+        self.ctx.gate.wait(self.client, role).ok_or(Refusal::AddressCap)
     }
 
     /// Does the connection end after an answer that is given without reading the body?

@@ -16,7 +16,7 @@ use crate::flow::Framing;
 use crate::front::{gate, presence, socket};
 use crate::http::admission::{Asked, ReceiveRequest};
 use crate::http::{Refusal, receive, reply};
-use crate::pipe::PipePath;
+use crate::pipe::{PipePath, Role};
 
 /// What a receiver's answer is made of, once the sender is known.
 #[derive(Clone)]
@@ -30,7 +30,7 @@ struct Answer {
 
 /// Serves one receiver from admission to the end of its answer.
 pub async fn exchange(x: Exchange<'_>, request: ReceiveRequest) -> After {
-    let waiting = match x.wait() {
+    let waiting = match x.wait(Role::Receiver) {
         Ok(waiting) => Arc::new(waiting),
         Err(refusal) => return x.refuse(&refusal).await,
     };

@@ -20,7 +20,7 @@ use crate::front::{gate, presence};
 use crate::http::admission::SendRequest;
 use crate::http::upload::Upload;
 use crate::http::{BodyKind, Refusal, Reply, reply};
-use crate::pipe::{Failure, Head, Notice, Reject};
+use crate::pipe::{Failure, Head, Notice, Reject, Role};
 
 /// How long a sender may take to accept its last lines. They fit into any window; only a client that
 /// reads nothing needs longer, and its socket is closed then.
@@ -75,7 +75,7 @@ pub async fn exchange(mut x: Exchange<'_>, request: SendRequest, head: Head) -> 
         x.keep_alive = false;
         return x.refuse(&Refusal::Malformed("the first chunk is malformed")).await;
     }
-    let waiting = match x.wait() {
+    let waiting = match x.wait(Role::Sender) {
         Ok(waiting) => waiting,
         Err(refusal) => {
             x.keep_alive = false;
