@@ -240,3 +240,69 @@ fn begin(version: &'static str, start: f64) {
         gauge!(LINKS, "role" => role).set(0.0);
     }
 }
+
+/// What is counted while `action` runs on this thread, as the text for Prometheus. For tests.
+#[cfg(test)]
+pub fn counted(action: impl FnOnce()) -> String {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    metrics::with_local_recorder(&recorder, action);
+    recorder.handle().render()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The samples of a text, sorted; without those that are 0, if `all` is not wanted.
+    fn samples(text: &str, all: bool) -> Vec<&str> {
+        let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let mut lines: Vec<_> = lines.filter(|line| all || !line.ends_with(" 0")).collect();
+        lines.sort_unstable();
+        lines
+    }
+
+    #[test]
+    fn each_event_counts_in_its_own_series() {
+        let text = counted(|| {
+            Ending::ALL.into_iter().for_each(transfer_ended);
+            transfer_ended(Ending::Failed);
+            Loss::ALL.into_iter().for_each(receiver_dropped);
+            Rejection::ALL.into_iter().for_each(rejected);
+            moved(Moved { taken: 5, delivered: 15, hashed: 0 });
+            moved(Moved { taken: 1, delivered: 2, hashed: 1 });
+            panicked();
+        });
+        let want = [
+            "hoody_pipe_delivered_bytes_total 17",
+            "hoody_pipe_hashed_bytes_total 1",
+            "hoody_pipe_panics_total 1",
+            "hoody_pipe_receivers_dropped_total{reason=\"disconnect\"} 1",
+            "hoody_pipe_receivers_dropped_total{reason=\"stall\"} 1",
+            "hoody_pipe_rejections_total{reason=\"active_cap\"} 1",
+            "hoody_pipe_rejections_total{reason=\"address_cap\"} 1",
+            "hoody_pipe_rejections_total{reason=\"draining\"} 1",
+            "hoody_pipe_rejections_total{reason=\"idle_timeout\"} 1",
+            "hoody_pipe_rejections_total{reason=\"no_fds\"} 1",
+            "hoody_pipe_rejections_total{reason=\"pending_cap\"} 1",
+            "hoody_pipe_rejections_total{reason=\"spectator_cap\"} 1",
+            "hoody_pipe_rejections_total{reason=\"unavailable\"} 1",
+            "hoody_pipe_rejections_total{reason=\"wait_timeout\"} 1",
+            "hoody_pipe_transferred_bytes_total 6",
+            "hoody_pipe_transfers_total{result=\"completed\"} 1",
+            "hoody_pipe_transfers_total{result=\"failed\"} 2",
+        ];
+        assert_eq!(samples(&text, true), want);
+    }
+
+    #[test]
+    fn every_series_is_there_from_the_start() {
+        let text = counted(|| {
+            describe();
+            begin("1.2.3", 5.5);
+        });
+        let set =
+            ["hoody_pipe_build_info{version=\"1.2.3\"} 1", "hoody_pipe_start_time_seconds 5.5"];
+        assert_eq!(samples(&text, false), set);
+        assert_eq!(samples(&text, true).len(), 2 + 2 + 2 + 9 + 5 + 2, "the rest is set when asked");
+    }
+}

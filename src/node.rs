@@ -8,7 +8,7 @@ use anyhow::Context;
 use hoody_pipe_cluster::Cluster;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, sleep, timeout_at};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::config::Config;
 use crate::edge::{Edge, Settings};
@@ -21,7 +21,7 @@ use crate::front::web::Pages;
 use crate::http::admission::Policy;
 use crate::http::health::Process;
 use crate::http::openapi;
-use crate::meter::Meter;
+use crate::meter::{self, Meter};
 use crate::pipe::{Caps, Load, TransferId};
 
 /// After SIGTERM new requests are still taken for this long: load balancers need it to look
@@ -50,6 +50,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let places = listeners.places()?;
     let Listeners { public, admin } = listeners;
     let parts = assemble(&config)?;
+    watch_panics();
     info!(version = VERSION, node = config.node_id, workers = config.workers, "starting");
     let server = accept::start(public, config.workers, &parts)?;
     let handle = server.handle();
@@ -163,6 +164,15 @@ fn assemble(config: &Config) -> anyhow::Result<Parts> {
         meter: Meter::install(VERSION, since_1970.as_secs_f64()),
         fleet: Fleet { cluster, node: config.node_id.clone(), region: config.region.clone() },
     })
+}
+
+/// Counts each defect and logs where it is. What it says is not logged: it could quote a client.
+fn watch_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        meter::panicked();
+        let place = panic.location().map(|place| format!("{}:{}", place.file(), place.line()));
+        error!(place, "a defect of this program was caught; please report it");
+    }));
 }
 
 /// Says where it listens, and how to try it. To stdout: the rest is logged to stderr.

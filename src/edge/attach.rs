@@ -8,9 +8,9 @@ use std::time::Duration;
 use hoody_pipe_cluster::Cluster;
 use hoody_pipe_cluster::link::{self, EdgeEnd, LinkId};
 
-use super::Offer;
 use super::inbox::{Inbox, Post};
 use super::wire::{Down, Up};
+use super::{Offer, rejections};
 use crate::pipe::rendezvous::Output;
 use crate::pipe::{
     Answer, Call, Caps, Failure, Load, PartyId, PipePath, PublicId, Registry, ReplyTo, Role,
@@ -127,6 +127,9 @@ impl Edge {
         let answer = std::future::poll_fn(|cx| inbox.poll_take(cx));
         let answer = tokio::time::timeout(ANSWER_MAX, answer).await;
         self.exit(asker);
+        if answer.is_err() {
+            rejections::failed(&Failure::Unavailable);
+        }
         answer.ok()
     }
 

@@ -10,7 +10,7 @@ use super::attached::Attached;
 use super::inbox::Post;
 use super::party::{Act, Input};
 use super::wish::{ReceiveWish, Received};
-use super::{Edge, Offer, Opener};
+use super::{Edge, Offer, Opener, rejections};
 use crate::flow::{self, LaneEnd, LaneHold};
 use crate::pipe::{Failure, Role, Seat, TransferId};
 
@@ -55,6 +55,7 @@ impl Receiving {
     ) -> Poll<Received> {
         loop {
             if let Some(done) = self.done.take() {
+                rejections::received(&done);
                 return Poll::Ready(done);
             }
             if let Poll::Ready(post) = self.attached.poll_post(cx) {

@@ -1,9 +1,10 @@
-//! What the owner is told of a running transfer by its sender's side: how far it has come, and how it
-//! ended. Knows nothing of who watches.
+//! What the owner and the operators are told of a running transfer by its sender's side: how far it
+//! has come, and how it ended. Knows nothing of who watches.
 
 use std::time::{Duration, Instant};
 
 use crate::flow::{Fanout, Source};
+use crate::meter::{self, Moved};
 use crate::pipe::{Call, Failure, Outcome, TransferId};
 
 /// The least time between two reports, and between the commit and the first one: a short transfer
@@ -27,6 +28,8 @@ pub(super) struct Transfer {
 pub(super) struct Position {
     /// Body bytes read.
     bytes: u64,
+    /// The same bytes as receivers got them, added up.
+    delivered: u64,
     /// Receivers still to get bytes.
     receivers: u16,
 }
@@ -34,7 +37,8 @@ pub(super) struct Position {
 impl Position {
     /// Where a fan-out is.
     pub(super) fn of<S: Source>(fanout: &Fanout<S>) -> Self {
-        Self { bytes: fanout.total(), receivers: fanout.receivers() }
+        let (bytes, receivers) = (fanout.total(), fanout.receivers());
+        Self { bytes, delivered: fanout.delivered(), receivers }
     }
 }
 
@@ -42,24 +46,36 @@ impl Transfer {
     /// One that starts now.
     pub(super) fn begin(id: TransferId, n: u16, hashed: bool) -> Self {
         let now = Instant::now();
-        Self { id, n, hashed, began: now, last: now, told: Position { bytes: 0, receivers: n } }
+        let told = Position { bytes: 0, delivered: 0, receivers: n };
+        Self { id, n, hashed, began: now, last: now, told }
     }
 
-    /// When the owner is to be told of this position; `None` while it knows.
+    /// When this position is to be told; `None` while it is known.
     pub(super) fn report_at(&self, here: Position) -> Option<Instant> {
         (here != self.told).then(|| self.last + REPORT_EVERY)
     }
 
-    /// What the owner is told now.
-    pub(super) fn report(&mut self, here: Position) -> Call {
-        (self.last, self.told) = (Instant::now(), here);
-        let Position { bytes, receivers } = here;
-        Call::Progress { transfer: self.id, bytes, receivers }
+    /// Counts what is new, and says what the owner is told of it, if anything.
+    pub(super) fn report(&mut self, here: Position) -> Option<Call> {
+        let before = self.count(here);
+        let Position { bytes, receivers, .. } = here;
+        let news = (bytes, receivers) != (before.bytes, before.receivers);
+        news.then_some(Call::Progress { transfer: self.id, bytes, receivers })
+    }
+
+    /// Counts for the operators what has moved since the position that it returns.
+    fn count(&mut self, here: Position) -> Position {
+        let before = std::mem::replace(&mut self.told, here);
+        self.last = Instant::now();
+        let taken = here.bytes.saturating_sub(before.bytes);
+        let delivered = here.delivered.saturating_sub(before.delivered);
+        meter::moved(Moved { taken, delivered, hashed: if self.hashed { taken } else { 0 } });
+        before
     }
 
     /// The end. Without a fan-out nothing has flowed; the digest of a failed transfer is nobody's.
     pub(super) fn outcome<S: Source>(
-        &self,
+        &mut self,
         fanout: Option<&mut Fanout<S>>,
         result: Result<(), Failure>,
     ) -> Outcome {
@@ -68,7 +84,9 @@ impl Transfer {
         let (bytes, whole, receivers) = (0, 0, n);
         let none = Outcome { result, bytes, whole, n, receivers, elapsed_ms, hashed, digest: None };
         let Some(fanout) = fanout else { return none };
-        let Position { bytes, receivers } = Position::of(fanout);
+        let here = Position::of(fanout);
+        self.count(here);
+        let Position { bytes, receivers, .. } = here;
         let digest = if none.result.is_ok() { fanout.digest() } else { None };
         Outcome { bytes, whole: fanout.whole(), receivers, digest, ..none }
     }
@@ -83,15 +101,40 @@ mod tests {
     #[test]
     fn what_has_not_moved_is_not_reported() {
         let mut transfer = Transfer::begin(X, 2, false);
-        let at = |bytes, receivers| Position { bytes, receivers };
+        let at = |bytes, receivers| Position { bytes, delivered: 0, receivers };
         assert_eq!(transfer.report_at(at(0, 2)), None);
         let began = transfer.began;
         assert_eq!(transfer.report_at(at(0, 1)), Some(began + REPORT_EVERY), "a receiver has left");
         assert_eq!(transfer.report_at(at(7, 2)), Some(began + REPORT_EVERY));
         let told = Call::Progress { transfer: X, bytes: 7, receivers: 2 };
-        assert_eq!(transfer.report(at(7, 2)), told);
+        assert_eq!(transfer.report(at(7, 2)), Some(told));
         assert_eq!(transfer.report_at(at(7, 2)), None);
         let next = transfer.report_at(at(8, 2));
         assert!(next >= Some(Instant::now() + REPORT_EVERY - Duration::from_millis(100)));
+    }
+
+    #[test]
+    fn only_what_is_new_is_counted_and_told() {
+        let text = meter::counted(|| {
+            let mut transfer = Transfer::begin(X, 2, true);
+            let at = |bytes, delivered, receivers| Position { bytes, delivered, receivers };
+            assert_eq!(transfer.report_at(at(0, 0, 2)), None);
+            for (here, told) in [
+                (at(10, 10, 2), true),
+                // The receivers have caught up, which is no news to those who watch.
+                (at(10, 20, 2), false),
+                (at(10, 20, 1), true),
+                (at(30, 40, 1), true),
+            ] {
+                assert_eq!(transfer.report_at(here), Some(transfer.last + REPORT_EVERY));
+                assert_eq!(transfer.report(here).is_some(), told, "{here:?}");
+                assert_eq!(transfer.report_at(here), None);
+            }
+        });
+        for line in
+            ["transferred_bytes_total 30", "delivered_bytes_total 40", "hashed_bytes_total 30"]
+        {
+            assert!(text.contains(line), "{line} is not in\n{text}");
+        }
     }
 }

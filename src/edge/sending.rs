@@ -13,13 +13,16 @@ use super::Edge;
 use super::attached::Attached;
 use super::gather::Gather;
 use super::inbox::Post;
+use super::ledger;
 use super::offer::Offer;
 use super::party::{Act, Input};
+use super::rejections;
 use super::reporting::Transfer;
 use super::stage::Stage;
 use super::start;
 use super::wish::{Body, SendEvent, SendWish};
 use crate::flow::{self, Bell, Fanout};
+use crate::meter::{self, Loss};
 use crate::pipe::{Answer, Call, Failure, Head, Notice, Outcome, Role, Sum};
 
 /// A waiting sender hears something at least this often (spec §9).
@@ -172,6 +175,7 @@ impl<B: Body> Sending<B> {
                 }
                 Act::LetGo => (self.stage, self.fresh) = (Stage::Waiting, false),
                 Act::Refused(why) => {
+                    rejections::refused(&why);
                     self.events.push_back(SendEvent::Refused(why));
                     self.stage = Stage::Over;
                 }
@@ -206,7 +210,7 @@ impl<B: Body> Sending<B> {
                 if self.bell.poll_heard(cx).is_ready() {
                     lanes.retain(|offer| !offer.lane.is_gone());
                     let (gone, none) = (before - lanes.len(), lanes.is_empty());
-                    (0..gone).for_each(|_| self.say(Notice::Disconnected));
+                    (0..gone).for_each(|_| self.lost_one());
                     if none {
                         self.fail(Failure::ReceiversGone);
                     }
@@ -255,7 +259,7 @@ impl<B: Body> Sending<B> {
             self.wish.label.as_ref().map_or_else(|| transfer.id.to_string(), |l| l.to_string());
         let stall = (self.wish.stall, settings.stall);
         let (lanes, lost) = start::open(offers, head, &id, stall);
-        (0..lost).for_each(|_| self.say(Notice::Disconnected));
+        (0..lost).for_each(|_| self.lost_one());
         let bell = self.bell.clone();
         let fanout =
             Fanout::new(body, lanes, bell, settings.window, transfer.hashed, settings.idle);
@@ -264,8 +268,9 @@ impl<B: Body> Sending<B> {
 
     fn flowed(&mut self, event: flow::Event<Failure>) {
         match event {
-            flow::Event::LaneLost => self.say(Notice::Disconnected),
+            flow::Event::LaneLost => self.lost_one(),
             flow::Event::LaneStalled(limit) => {
+                meter::receiver_dropped(Loss::Stall);
                 self.say(Notice::Dropped { limit_s: limit.as_secs() });
             }
             flow::Event::AllGone => self.fail(Failure::ReceiversGone),
@@ -274,6 +279,12 @@ impl<B: Body> Sending<B> {
             flow::Event::BodyComplete => self.body_complete(),
             flow::Event::Finished => self.finish(),
         }
+    }
+
+    /// A running transfer goes on without one of its receivers.
+    fn lost_one(&mut self) {
+        meter::receiver_dropped(Loss::Disconnect);
+        self.say(Notice::Disconnected);
     }
 
     /// The name is freed before the last byte, the end marker or the last line reaches anyone.
@@ -297,9 +308,10 @@ impl<B: Body> Sending<B> {
         self.retire();
     }
 
-    /// Tells the owner how the transfer has ended, if there is one.
+    /// Tells the owner and the operators how the transfer has ended, if there is one.
     fn end(&mut self, result: Result<(), Failure>) -> Option<Outcome> {
         let (transfer, outcome) = self.stage.outcome(result)?;
+        ledger::close(&self.wish, transfer, &outcome);
         self.attached.call(Call::Ended { transfer, outcome: outcome.clone() });
         Some(outcome)
     }
@@ -316,6 +328,7 @@ impl<B: Body> Sending<B> {
             Stage::Waiting | Stage::Gathering(_) => {}
             Stage::Over => return,
         }
+        rejections::failed(&why);
         self.say(match why {
             Failure::ReceiversGone => Notice::AllGone,
             why => Notice::Failed(why),
@@ -349,7 +362,8 @@ impl<B: Body> Sending<B> {
         })
     }
 
-    /// Tells the owner how far the transfer has come. Costs a compare while nothing moves.
+    /// Tells the owner and the operators how far the transfer has come. Costs a compare while nothing
+    /// moves.
     fn poll_report(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(at) = self.stage.report_at() else { return Poll::Pending };
         if at > Instant::now() && self.attached.poll_until(cx, at).is_pending() {

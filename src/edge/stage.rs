@@ -30,16 +30,16 @@ impl<B: Body> Stage<B> {
         }
     }
 
-    /// When the owner is to be told how far the transfer has come; `None` while it knows.
+    /// When it is to be told how far the transfer has come; `None` while that is known.
     pub(super) fn report_at(&self) -> Option<Instant> {
         let Self::Streaming(transfer, fanout) = self else { return None };
         transfer.report_at(Position::of(fanout))
     }
 
-    /// What the owner is told now.
+    /// Counts for the operators what is new, and says what the owner is told of it, if anything.
     pub(super) fn report(&mut self) -> Option<Call> {
         let Self::Streaming(transfer, fanout) = self else { return None };
-        Some(transfer.report(Position::of(fanout)))
+        transfer.report(Position::of(fanout))
     }
 
     /// How the transfer ends now, if there is one. To be asked once: the digest is given away.

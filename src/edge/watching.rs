@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::Edge;
 use super::inbox::{Inbox, Post};
+use super::{Edge, rejections};
 use crate::pipe::{Answer, Call, Failure, PartyId, PipePath, Reject, Snapshot};
 
 /// How long the owner may take to show the first snapshot before it counts as unreachable. Locally it
@@ -44,7 +44,13 @@ impl Watching {
     /// What is there at first; the owner has a moment to say it.
     pub async fn first(&mut self) -> Watched {
         let first = timeout(FIRST_MAX, self.next()).await;
-        first.unwrap_or(Watched::Failed(Failure::Unavailable))
+        let first = first.unwrap_or(Watched::Failed(Failure::Unavailable));
+        match &first {
+            Watched::Refused(why) => rejections::refused(why),
+            Watched::Failed(why) => rejections::failed(why),
+            Watched::Snapshot(_) => {}
+        }
+        first
     }
 
     /// What changes next: only the newest, if several things have changed meanwhile. Cancel-safe.

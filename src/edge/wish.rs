@@ -32,6 +32,8 @@ pub struct SendWish {
     pub length: Option<u64>,
     /// The transfer id it chose.
     pub label: Option<PublicId>,
+    /// How the client is connected: a word for the log, such as `HTTP/1.1`.
+    pub protocol: &'static str,
 }
 
 /// What the front of a sender is told.

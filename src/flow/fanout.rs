@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use sha2::{Digest, Sha256};
 use tokio::time::Sleep;
 
+use super::window::Window;
 use super::{Bell, Lane, Source};
 
 /// The window of a new transfer. Tokens and small files never need more; a stream that fills it gets
@@ -47,7 +48,7 @@ pub enum Event<E> {
 pub struct Fanout<S: Source> {
     source: S,
     /// One window for all lanes. Filled from the start; starts anew when all lanes are even.
-    window: Vec<u8>,
+    window: Window,
     /// What the window may grow to.
     window_max: usize,
     filled: usize,
@@ -58,6 +59,10 @@ pub struct Fanout<S: Source> {
     events: VecDeque<Event<S::Error>>,
     bell: Arc<Bell>,
     total: u64,
+    /// What lanes that are gone have taken.
+    taken_before: u64,
+    /// Where the window begins in the body.
+    begins_at: u64,
     whole: u16,
     digest: Option<Sha256>,
     idle: Idle,
@@ -99,7 +104,7 @@ impl<S: Source> Fanout<S> {
         let now = Instant::now();
         Self {
             source,
-            window: vec![0; window.clamp(1, FIRST_WINDOW)],
+            window: Window::new(window.clamp(1, FIRST_WINDOW)),
             window_max: window,
             filled: 0,
             shown: 0,
@@ -108,6 +113,8 @@ impl<S: Source> Fanout<S> {
             events: VecDeque::new(),
             bell,
             total: 0,
+            taken_before: 0,
+            begins_at: 0,
             whole: 0,
             digest: hash.then(Sha256::new),
             idle: Idle { limit: idle, since: now },
@@ -131,6 +138,13 @@ impl<S: Source> Fanout<S> {
     /// Body bytes read so far.
     pub fn total(&self) -> u64 {
         self.total
+    }
+
+    /// Body bytes written to all lanes together; of a lane that was lost within a window, those up to
+    /// the last piece that it took whole.
+    pub fn delivered(&self) -> u64 {
+        let taken = |lane: &Lane| self.begins_at + lane.taken() as u64;
+        self.taken_before + self.lanes.iter().map(taken).sum::<u64>()
     }
 
     /// Lanes that have everything, the end marker included.
@@ -197,7 +211,13 @@ impl<S: Source> Fanout<S> {
 
     fn drop_gone(&mut self) {
         let before = self.lanes.len();
-        self.lanes.retain(|lane| !lane.is_gone());
+        let (begins_at, taken_before) = (self.begins_at, &mut self.taken_before);
+        self.lanes.retain(|lane| {
+            if lane.is_gone() {
+                *taken_before += begins_at + lane.taken() as u64;
+            }
+            !lane.is_gone()
+        });
         self.events.extend((self.lanes.len()..before).map(|_| Event::LaneLost));
     }
 
@@ -209,9 +229,11 @@ impl<S: Source> Fanout<S> {
             match lane.poll_write(cx, window, end) {
                 Poll::Ready(Ok(())) if end => {
                     self.whole += 1;
+                    self.taken_before += self.begins_at + lane.taken() as u64;
                     self.lanes.swap_remove(i).finish();
                 }
                 Poll::Ready(Err(_)) => {
+                    self.taken_before += self.begins_at + lane.taken() as u64;
                     self.lanes.swap_remove(i);
                     self.events.push_back(Event::LaneLost);
                 }
@@ -221,6 +243,7 @@ impl<S: Source> Fanout<S> {
         let even = self.lanes.iter().all(|lane| lane.is_even(self.shown, end));
         if even && self.phase == Phase::Reading && self.shown > 0 {
             self.grow();
+            self.begins_at += self.filled as u64;
             (self.filled, self.shown) = (0, 0);
             self.lanes.iter_mut().for_each(Lane::rewind);
             self.idle.since = Instant::now();
@@ -230,7 +253,7 @@ impl<S: Source> Fanout<S> {
     /// A window that is full becomes larger, up to its limit.
     fn grow(&mut self) {
         if self.filled == self.window.len() && self.filled < self.window_max {
-            self.window.resize((self.filled * 4).min(self.window_max), 0);
+            self.window.grow((self.filled * 4).min(self.window_max));
         }
     }
 
@@ -280,6 +303,7 @@ impl<S: Source> Fanout<S> {
         while let Some(lane) = self.lanes.get(i) {
             match lane.stalls_at() {
                 Some((at, limit)) if at <= now => {
+                    self.taken_before += self.begins_at + lane.taken() as u64;
                     self.lanes.swap_remove(i);
                     self.events.push_back(Event::LaneStalled(limit));
                 }

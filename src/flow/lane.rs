@@ -198,6 +198,11 @@ impl Lane {
         self.at == len && self.preface.is_empty() && (self.ended || !end)
     }
 
+    /// Bytes of the window that it has taken, in whole pieces.
+    pub(super) fn taken(&self) -> usize {
+        self.at
+    }
+
     /// The window starts anew.
     pub(super) fn rewind(&mut self) {
         self.at = 0;

@@ -9,6 +9,7 @@ pub mod chunked;
 pub mod fanout;
 pub mod lane;
 pub mod source;
+pub mod window;
 
 pub use bell::Bell;
 pub use fanout::{Event, Fanout};

@@ -21,7 +21,7 @@ use super::web::{self, Pages};
 use crate::edge::Edge;
 use crate::http::Refusal;
 use crate::http::admission::Policy;
-use crate::meter::Meter;
+use crate::meter::{self, Meter, Rejection};
 
 /// Connections that the kernel holds before they are accepted. With a small backlog, a burst of
 /// newcomers waits a second each for a repeated SYN. The kernel caps it at `somaxconn`.
@@ -97,6 +97,7 @@ where
     let Ok(peer) = io.peer_addr() else { return };
     let (_open, room) = ctx.gate.open();
     if !room {
+        meter::rejected(Rejection::NoFds);
         return h1::turn_away(&io, Version::HTTP_11, Refusal::NoDescriptors).await;
     }
     let gate = ctx.gate.clone();

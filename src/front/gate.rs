@@ -9,7 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::Notify;
 
-use crate::pipe::Role;
+use crate::http::Refusal;
+use crate::meter::{self, Rejection};
+use crate::pipe::{Failure, Role};
 
 /// Descriptors that are not clients: listeners, reactors, standard streams.
 const OWN_DESCRIPTORS: usize = 32;
@@ -90,21 +92,35 @@ impl Gate {
     }
 
     /// Is the node stopping?
-    pub fn is_closed(&self) -> bool {
+    fn is_closed(&self) -> bool {
         self.0.closed.load(Ordering::Acquire)
     }
 
-    /// Counts one waiting request of `client`; `None` if there are too many.
-    pub fn wait(&self, client: IpAddr, role: Role) -> Option<Waiting> {
+    /// Counts one waiting request of `client`, if the node takes new ones at all (spec §7, steps 8
+    /// and 9).
+    ///
+    /// # Errors
+    /// The node stops, or too many requests of this address wait.
+    pub fn wait(&self, client: IpAddr, role: Role) -> Result<Waiting, Refusal> {
+        self.must_be_open()?;
         let client = cap_key(client);
         let mut waiting = lock(&self.0.waiting);
         let count = waiting.entry(client).or_default();
         if *count >= self.0.waiting_max {
-            return None;
+            meter::rejected(Rejection::AddressCap);
+            return Err(Refusal::AddressCap);
         }
         *count += 1;
         self.role(role).fetch_add(1, Ordering::AcqRel);
-        Some(Waiting { gate: self.clone(), client, role, counts: AtomicBool::new(true) })
+        Ok(Waiting { gate: self.clone(), client, role, counts: AtomicBool::new(true) })
+    }
+
+    fn must_be_open(&self) -> Result<(), Refusal> {
+        if !self.is_closed() {
+            return Ok(());
+        }
+        meter::rejected(Rejection::Draining);
+        Err(Refusal::Failed(Failure::ShuttingDown))
     }
 
     /// Requests in that role that wait now.
@@ -131,9 +147,13 @@ impl Gate {
     }
 
     /// Counts one request that is being answered as one that only watches.
-    pub fn spectate(&self) -> Spectator {
+    ///
+    /// # Errors
+    /// The node stops.
+    pub fn spectate(&self) -> Result<Spectator, Refusal> {
+        self.must_be_open()?;
         self.0.spectators.fetch_add(1, Ordering::AcqRel);
-        Spectator(self.clone())
+        Ok(Spectator(self.clone()))
     }
 
     /// Requests that a drain waits for: all but those that only watch.
@@ -255,14 +275,14 @@ mod tests {
         let (a, b) = ("10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap());
         let wait = |client| gate.wait(client, Role::Sender);
         let (one, _two) = (wait(a).unwrap(), wait(a).unwrap());
-        assert!(wait(a).is_none());
-        assert!(wait(b).is_some(), "others are not hit");
+        assert_eq!(wait(a).err(), Some(Refusal::AddressCap));
+        assert!(wait(b).is_ok(), "others are not hit");
         one.over();
         one.over();
         let _three = wait(a).unwrap();
-        assert!(wait(a).is_none(), "over counts once");
+        assert!(wait(a).is_err(), "over counts once");
         drop(one);
-        assert!(wait(a).is_none());
+        assert_eq!(wait(a).err(), Some(Refusal::AddressCap));
     }
 
     #[test]
@@ -275,6 +295,8 @@ mod tests {
         receiver.unwrap().over();
         drop((sender, second));
         assert_eq!((gate.waiting(Role::Sender), gate.waiting(Role::Receiver)), (0, 0));
+        gate.close();
+        assert_eq!(gate.wait(a, Role::Sender).err(), Some(Refusal::Failed(Failure::ShuttingDown)));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use ::http::StatusCode;
 
 use super::accept::Parts;
+use crate::flow::window;
 use crate::http::Reply;
 use crate::meter::Reading;
 use crate::pipe::Role;
@@ -20,7 +21,7 @@ pub fn reply(parts: &Parts) -> Reply {
         waiting_senders: parts.gate.waiting(Role::Sender),
         waiting_receivers: parts.gate.waiting(Role::Receiver),
         spectators: load.spectators,
-        buffered_bytes: 0,
+        buffered_bytes: window::held(),
         ring_nodes: parts.fleet.ring_nodes(),
     };
     Reply::body(StatusCode::OK, TEXT_FORMAT, parts.meter.render(&now))

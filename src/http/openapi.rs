@@ -58,6 +58,7 @@ fn describe(defaults: &Defaults) -> Value {
         "paths": operations::paths(defaults),
         "components": {
             "schemas": schemas::all(),
+            "responses": answers::shared(),
             "headers": answers::headers(),
             "parameters": { "name": parameters::name() },
         },
@@ -109,7 +110,7 @@ mod tests {
         let listed = &document["components"]["schemas"]["ErrorCode"]["enum"];
         assert_eq!(listed.as_array().unwrap().len(), Code::ALL.len());
         let mut enums = Vec::new();
-        all(&document["paths"], "enum", &mut enums);
+        all(&document["components"]["responses"], "enum", &mut enums);
         let met: HashSet<&str> =
             enums.iter().flat_map(|e| e.as_array().unwrap()).filter_map(Value::as_str).collect();
         for code in Code::ALL {
@@ -139,6 +140,14 @@ mod tests {
         let document = described();
         let (mut refs, mut ids) = (Vec::new(), Vec::new());
         all(&document, "$ref", &mut refs);
+        let responses = document["components"]["responses"].as_object().unwrap();
+        for name in responses.keys() {
+            let used = Value::from(format!("#/components/responses/{name}"));
+            assert!(
+                refs.contains(&&used) || name.contains("Bare") || name.starts_with("Look"),
+                "{name}"
+            );
+        }
         all(&document["paths"], "operationId", &mut ids);
         assert!(refs.len() > 20 && ids.len() > 20);
         for reference in refs {

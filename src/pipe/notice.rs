@@ -77,6 +77,25 @@ pub enum Failure {
     Internal,
 }
 
+impl Failure {
+    /// The kind of failure in one word, without anything that a client has said.
+    pub fn class(&self) -> &'static str {
+        match self {
+            Self::SenderTimedOut | Self::ReceiverTimedOut { .. } => "timeout",
+            Self::SenderLost => "sender_lost",
+            Self::ReceiversGone => "receivers_gone",
+            Self::TooShort { .. } | Self::TooLong { .. } => "length_mismatch",
+            Self::Multipart(_) => "multipart",
+            Self::Idle => "idle_timeout",
+            Self::Capacity => "active_cap",
+            Self::Cancelled(_) => "cancelled",
+            Self::ShuttingDown => "draining",
+            Self::Unavailable => "unavailable",
+            Self::Internal => "internal",
+        }
+    }
+}
+
 /// What was wrong with a multipart body (spec §14).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MultipartFault {

@@ -11,6 +11,7 @@ pub mod answer;
 pub mod canned;
 pub mod capture;
 pub mod curl;
+pub mod metrics;
 pub mod proxy;
 pub mod raw;
 pub mod server;
@@ -18,6 +19,7 @@ pub mod tls;
 
 pub use answer::{End, Head};
 pub use curl::Curl;
+pub use metrics::Numbers;
 pub use proxy::{Fault, Proxy};
 pub use raw::Raw;
 pub use server::Server;

@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::capture::Capture;
 use super::raw::{Raw, first_answered};
-use super::{End, PATIENCE};
+use super::{End, Head, Numbers, PATIENCE};
 
 /// A server process. Dropping it kills the process.
 pub struct Server {
@@ -76,6 +76,24 @@ impl Server {
     /// The URL of `target` (with its leading `/`).
     pub fn url(&self, target: &str) -> String {
         format!("http://{}{target}", self.address)
+    }
+
+    /// A request to the admin listener, without a body: its answer, complete.
+    #[track_caller]
+    pub fn admin_answers(&self, method: &str, path: &str, headers: &[&str]) -> (Head, String) {
+        let mut raw = Raw::connect(self.admin());
+        raw.send(head(method, path, headers));
+        raw.answers_head(method == "HEAD");
+        let head = raw.head();
+        let (body, end) = raw.rest();
+        assert_eq!(end, End::Clean, "{method} {path}");
+        (head, String::from_utf8(body).expect("texts are UTF-8"))
+    }
+
+    /// All numbers, from the admin listener.
+    #[track_caller]
+    pub fn numbers(&self) -> Numbers {
+        Numbers::parse(&self.admin_answers("GET", "/metrics", &[]).1)
     }
 
     /// What it printed on stdout so far.
@@ -223,6 +241,17 @@ impl Server {
         (sender, receivers)
     }
 
+    /// Waits until so many requests wait, as its numbers say.
+    #[track_caller]
+    pub fn assert_waiting(&self, count: usize) {
+        super::eventually("so many wait", PATIENCE, || {
+            let numbers = self.numbers();
+            let roles = ["sender", "receiver"].map(|role| format!("{{role=\"{role}\"}}"));
+            let all = roles.map(|role| numbers.get(&format!("waiting_connections{role}")));
+            all.iter().sum::<f64>() == count as f64
+        });
+    }
+
     /// Whether a party with another `n` may start a new pipe here, so that nobody is left.
     pub fn is_idle(&self, target: &str) -> bool {
         self.put(&format!("{target}?n=77")).head().status == 200
@@ -285,6 +314,23 @@ pub fn run_to_end(flags: &[&str]) -> Option<i32> {
     let _ = child.kill();
     let _ = child.wait();
     status.expect("it exits by itself").code()
+}
+
+/// The same, with what it said on both streams.
+#[track_caller]
+pub fn said_at_end(flags: &[&str]) -> (Option<i32>, String) {
+    let mut command = Command::new(binary());
+    command.args(flags).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the server binary can be run");
+    let stdout = Capture::of(child.stdout.take().expect("stdout is piped"));
+    let stderr = Capture::of(child.stderr.take().expect("stderr is piped"));
+    let status = exit_within(&mut child, PATIENCE);
+    let _ = child.kill();
+    let _ = child.wait();
+    // The last words may still be on their way through the pipes.
+    stdout.wait_for_end(PATIENCE);
+    stderr.wait_for_end(PATIENCE);
+    (status.expect("it exits by itself").code(), stdout.text() + &stderr.text())
 }
 
 /// The binary under test; `HOODY_PIPE_BIN` names another build of it.

@@ -22,14 +22,14 @@ use bytes::{Buf, BytesMut};
 use ipnet::IpNet;
 use tokio::net::TcpStream;
 
-use super::gate::{Gate, Waiting};
+use super::gate::Gate;
 
 use crate::edge::Edge;
 use crate::http::admission::{CancelRequest, Decision, Policy, StatusRequest, decide};
 use crate::http::headers::head_of;
 use crate::http::target::TARGET_MAX;
 use crate::http::{BodyKind, Refusal, Reply, RequestHead, forwarded, reply, status as snapshot};
-use crate::pipe::{Failure, Role};
+use crate::pipe::Failure;
 pub use answer::linger;
 
 /// What every connection of one worker shares.
@@ -159,14 +159,6 @@ pub fn turn_away(io: &TcpStream, version: Version, refusal: Refusal) -> Boxed<'_
 }
 
 impl<'a> Exchange<'a> {
-    /// Counts this request as waiting, if the node takes new ones at all (spec §7 steps 8 and 9).
-    fn wait(&self, role: Role) -> Result<Waiting, Refusal> {
-        if self.ctx.gate.is_closed() {
-            return Err(Refusal::Failed(Failure::ShuttingDown));
-        }
-        self.ctx.gate.wait(self.client, role).ok_or(Refusal::AddressCap)
-    }
-
     /// Does the connection end after an answer that is given without reading the body?
     fn must_close(&self) -> bool {
         !self.keep_alive || !matches!(self.body, BodyKind::Empty | BodyKind::Length(0))

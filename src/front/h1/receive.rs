@@ -30,7 +30,7 @@ struct Answer {
 
 /// Serves one receiver from admission to the end of its answer.
 pub async fn exchange(x: Exchange<'_>, request: ReceiveRequest) -> After {
-    let waiting = match x.wait(Role::Receiver) {
+    let waiting = match x.ctx.gate.wait(x.client, Role::Receiver) {
         Ok(waiting) => Arc::new(waiting),
         Err(refusal) => return x.refuse(&refusal).await,
     };

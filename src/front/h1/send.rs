@@ -8,7 +8,7 @@ use ::http::header::{
     ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue,
     TRANSFER_ENCODING, X_CONTENT_TYPE_OPTIONS,
 };
-use ::http::{HeaderMap, StatusCode};
+use ::http::{HeaderMap, StatusCode, Version};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::body::SocketBody;
@@ -75,7 +75,7 @@ pub async fn exchange(mut x: Exchange<'_>, request: SendRequest, head: Head) -> 
         x.keep_alive = false;
         return x.refuse(&Refusal::Malformed("the first chunk is malformed")).await;
     }
-    let waiting = match x.wait(Role::Sender) {
+    let waiting = match x.ctx.gate.wait(x.client, Role::Sender) {
         Ok(waiting) => waiting,
         Err(refusal) => {
             x.keep_alive = false;
@@ -84,7 +84,8 @@ pub async fn exchange(mut x: Exchange<'_>, request: SendRequest, head: Head) -> 
     };
     let SendRequest { path, n, wait, stall, sha256, transfer: label, .. } = request;
     let (name, multipart) = (path.clone(), request.multipart_boundary.is_some());
-    let wish = SendWish { path, n, wait, stall, sha256, length: head.length, label };
+    let protocol = if x.version == Version::HTTP_10 { "HTTP/1.0" } else { "HTTP/1.1" };
+    let wish = SendWish { path, n, wait, stall, sha256, length: head.length, label, protocol };
     let source = SocketBody::new(x.io, x.body, read);
     let body = match &request.multipart_boundary {
         Some(boundary) => Upload::multipart(source, head, boundary),

@@ -12,8 +12,7 @@ use crate::flow::chunked::{CHUNK_HEAD_MAX, LAST_CHUNK, chunk_head};
 use crate::front::{presence, socket};
 use crate::http::admission::WatchRequest;
 use crate::http::progress::{self, Events, Opened};
-use crate::http::{Refusal, reply};
-use crate::pipe::Failure;
+use crate::http::reply;
 
 /// How long a spectator may take to accept one event, behind at most 64 KiB that the kernel holds. One
 /// that reads nothing for so long is dropped.
@@ -21,10 +20,10 @@ const TAKE_MAX: Duration = Duration::from_secs(30);
 
 /// Serves one spectator.
 pub async fn exchange(x: Exchange<'_>, request: WatchRequest) -> After {
-    if x.ctx.gate.is_closed() {
-        return x.refuse(&Refusal::Failed(Failure::ShuttingDown)).await;
-    }
-    let _spectator = x.ctx.gate.spectate();
+    let _spectator = match x.ctx.gate.spectate() {
+        Ok(spectator) => spectator,
+        Err(refusal) => return x.refuse(&refusal).await,
+    };
     match progress::open(&x.ctx.edge, request).await {
         Ok(Opened::Reply(reply)) => x.finish(reply).await,
         Ok(Opened::Events(events)) => stream(x, *events).await,

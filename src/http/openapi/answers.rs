@@ -27,6 +27,20 @@ pub(super) enum Op {
     Metrics,
 }
 
+impl Op {
+    const ALL: [Self; 9] = [
+        Self::Send,
+        Self::Receive,
+        Self::Look,
+        Self::Cancel,
+        Self::Preflight,
+        Self::Page,
+        Self::SendToPage,
+        Self::Endpoint,
+        Self::Metrics,
+    ];
+}
+
 /// Where a code can be met. A new code does not compile before it has its line here.
 fn met_by(code: Code, op: Op) -> bool {
     use Code as C;
@@ -70,26 +84,58 @@ fn met_by(code: Code, op: Op) -> bool {
     }
 }
 
+/// With or without a body: the answers to HEAD have the headers only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Body {
+    Full,
+    Bare,
+}
+
 /// The responses object: success as given, and every error that `op` can meet.
-pub(super) fn responses(op: Op, success: Value) -> Value {
-    let mut by_status: BTreeMap<StatusCode, Vec<Code>> = BTreeMap::new();
-    for code in Code::ALL.iter().filter(|code| met_by(**code, op)) {
-        let status = if op == Op::Receive { code.status_of_waiter() } else { code.status() };
-        by_status.entry(status).or_default().push(*code);
-    }
+pub(super) fn responses(op: Op, body: Body, success: Value) -> Value {
     let mut all = success.as_object().cloned().unwrap_or_default();
-    for (status, codes) in by_status {
-        all.insert(status.as_str().to_owned(), error(op, status, &codes));
+    for status in by_status(op).keys() {
+        let reference = format!("#/components/responses/{}", name(op, body, *status));
+        all.insert(status.as_str().to_owned(), json!({ "$ref": reference }));
     }
     Value::Object(all)
 }
 
-fn error(op: Op, status: StatusCode, codes: &[Code]) -> Value {
+/// Every error answer, as [`responses`] refers to it.
+pub(super) fn shared() -> Value {
+    let mut all = Map::new();
+    for op in Op::ALL {
+        for (status, codes) in by_status(op) {
+            let full = error(status, &codes);
+            let bare = full.as_object().into_iter().flatten().filter(|(key, _)| *key != "content");
+            let bare = bare.map(|(key, value)| (key.clone(), value.clone())).collect();
+            all.insert(name(op, Body::Bare, status), Value::Object(bare));
+            all.insert(name(op, Body::Full, status), full);
+        }
+    }
+    Value::Object(all)
+}
+
+fn name(op: Op, body: Body, status: StatusCode) -> String {
+    let bare = if body == Body::Bare { "Bare" } else { "" };
+    format!("{op:?}{bare}{}", status.as_u16())
+}
+
+fn by_status(op: Op) -> BTreeMap<StatusCode, Vec<Code>> {
+    let mut all: BTreeMap<StatusCode, Vec<Code>> = BTreeMap::new();
+    for code in Code::ALL.iter().filter(|code| met_by(**code, op)) {
+        let status = if op == Op::Receive { code.status_of_waiter() } else { code.status() };
+        all.entry(status).or_default().push(*code);
+    }
+    all
+}
+
+fn error(status: StatusCode, codes: &[Code]) -> Value {
     let list: Vec<String> =
         codes.iter().map(|code| format!("`{}`: {}", code.as_str(), code.when())).collect();
     let names: Vec<&str> = codes.iter().map(|code| code.as_str()).collect();
     let mut headers = json!({
-        "X-Pipe-Error": { "description": "why, for programs",
+        "X-Pipe-Error": { "description": "why, for programs", "required": true,
             "schema": { "type": "string", "enum": names } },
         "Access-Control-Allow-Origin": header("AnyOrigin"),
         "Cache-Control": header("NotKept"),
@@ -101,11 +147,8 @@ fn error(op: Op, status: StatusCode, codes: &[Code]) -> Value {
     if status == StatusCode::METHOD_NOT_ALLOWED {
         headers["Allow"] = header("Allow");
     }
-    let mut answer = json!({ "description": list.join("; "), "headers": headers });
-    if op != Op::Look {
-        answer["content"] = text("ErrorText");
-    }
-    answer
+    let list = list.join("; ");
+    json!({ "description": list, "headers": headers, "content": text("ErrorText") })
 }
 
 /// A reference to one of [`headers`].

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::super::target::{API_PREFIX, ENDPOINTS, Endpoint, PAGES, Page};
 use super::Defaults;
-use super::answers::{Op, header, responses, text};
+use super::answers::{Body, Op, header, responses, text};
 use super::parameters;
 use super::schemas::of;
 
@@ -32,11 +32,11 @@ fn pipe(defaults: &Defaults) -> Value {
         "get": receive(defaults),
         "head": operation("pipes", "look", "The headers of a snapshot; only with `status`",
             parameters::query(Op::Look, defaults),
-            responses(Op::Look, json!({ "200": { "description": "there is a snapshot",
+            responses(Op::Look, Body::Bare, json!({ "200": { "description": "there is a snapshot",
                 "headers": common() } }))),
         "delete": operation("pipes", "cancel", "End what waits or runs at this name",
             parameters::query(Op::Cancel, defaults),
-            responses(Op::Cancel, json!({ "204": { "description": "cancelled",
+            responses(Op::Cancel, Body::Full, json!({ "204": { "description": "cancelled",
                 "headers": { "Access-Control-Allow-Origin": header("AnyOrigin") } } }))),
         "options": preflight("preflight", "pipes", "200"),
     })
@@ -50,8 +50,13 @@ fn send(method: &str, defaults: &Defaults) -> Value {
         HTTP/1.0, there is one final answer. PUT and POST do the same.";
     let done = json!({ "200": { "description": "admitted; with `quiet`: complete",
         "headers": common(), "content": text("StatusLines") } });
-    let mut send =
-        operation("pipes", &format!("send_{method}"), about, all, responses(Op::Send, done));
+    let mut send = operation(
+        "pipes",
+        &format!("send_{method}"),
+        about,
+        all,
+        responses(Op::Send, Body::Full, done),
+    );
     send["requestBody"] = json!({
         "description": "Any bytes of any media type; no limit. Of multipart the first file is sent, \
             without one the field `input_text`.",
@@ -95,7 +100,7 @@ fn receive(defaults: &Defaults) -> Value {
             } },
         "204": { "description": "with `progress` and `Last-Event-ID`: it is over" },
     });
-    operation("pipes", "receive", about, all, responses(Op::Receive, done))
+    operation("pipes", "receive", about, all, responses(Op::Receive, Body::Full, done))
 }
 
 fn page(word: &str, page: Page) -> Value {
@@ -115,10 +120,10 @@ fn page(word: &str, page: Page) -> Value {
         let about = "Refused: this path is reserved";
         operation(
             "pages",
-            &format!("{id}_{method}"),
+            &format!("{id}_refuses_{method}"),
             about,
             vec![],
-            responses(Op::SendToPage, json!({})),
+            responses(Op::SendToPage, Body::Full, json!({})),
         )
     };
     json!({
@@ -218,12 +223,8 @@ fn read(tag: &str, id: &str, about: &str, op: Op, content: Option<Value>) -> Val
     if let Some(content) = &content {
         done["content"] = content.clone();
     }
-    let mut answers = responses(op, json!({ "200": done }));
-    if content.is_none() {
-        for answer in answers.as_object_mut().into_iter().flat_map(|map| map.values_mut()) {
-            answer.as_object_mut().map(|answer| answer.remove("content"));
-        }
-    }
+    let body = if content.is_some() { Body::Full } else { Body::Bare };
+    let answers = responses(op, body, json!({ "200": done }));
     operation(tag, id, about, vec![], answers)
 }
 
@@ -233,7 +234,7 @@ fn preflight(id: &str, tag: &str, status: &str) -> Value {
         "Access-Control-Allow-Methods": header("Methods"),
         "Access-Control-Allow-Headers": header("AllowedHeaders"),
         "Access-Control-Max-Age": header("MaxAge") } } });
-    operation(tag, id, "CORS preflight", vec![], responses(Op::Preflight, done))
+    operation(tag, id, "CORS preflight", vec![], responses(Op::Preflight, Body::Full, done))
 }
 
 fn operation(tag: &str, id: &str, about: &str, parameters: Vec<Value>, answers: Value) -> Value {

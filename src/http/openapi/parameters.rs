@@ -15,10 +15,10 @@ pub(super) fn name() -> Value {
     json!({
         "name": "name", "in": "path", "required": true,
         "description": format!(
-            "Up to {NAME_MAX} characters. Unreserved characters are unescaped, other escapes stay; \
-             `.` and `..` and the words of the other paths are no names."),
+            "One segment of up to {NAME_MAX} characters, counted as they stand in the URL. Neither \
+             `.` nor `..`, nor one of the words of the other paths, whatever their case."),
         "schema": { "type": "string", "minLength": 1, "maxLength": NAME_MAX,
-            "pattern": "^[A-Za-z0-9_~][A-Za-z0-9._~!$'()*+,;=:@-]*$" },
+            "not": { "pattern": "[\\u0000-\\u001f\\u007f/\\\\]" } },
     })
 }
 
