@@ -7,7 +7,7 @@ use hoody_pipe::client;
 use hoody_pipe::config::{self, Action, Asked, Config, Invocation, LogFormat};
 use hoody_pipe::node;
 use tracing::Level;
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::{Layer, fmt, prelude::*};
 
 fn main() -> ExitCode {
@@ -45,10 +45,15 @@ fn ended(done: anyhow::Result<()>) -> ExitCode {
     }
 }
 
-/// Logs go to stderr: JSON unless a person is watching. Libraries are heard when they warn.
+/// Logs go to stderr: JSON unless a person is watching. Libraries are heard when they warn, but for
+/// one that takes malformed requests for errors of ours: anybody could fill the log with those.
 fn log(config: &Config) {
     let ours = Level::from(config.log_level);
-    let filter = Targets::new().with_default(ours.min(Level::WARN)).with_target("hoody_pipe", ours);
+    let clients = if ours >= Level::DEBUG { LevelFilter::WARN } else { LevelFilter::OFF };
+    let filter = Targets::new()
+        .with_default(ours.min(Level::WARN))
+        .with_target("actix_http", clients)
+        .with_target("hoody_pipe", ours);
     let watched = std::io::stderr().is_terminal();
     let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(watched);
     let json = match config.log_format {

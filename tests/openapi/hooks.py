@@ -90,6 +90,14 @@ def wait_at(name):
 
 
 @schemathesis.hook
+def filter_case(context, case):
+    """Leaves out what the generator takes for a valid name although the description forbids it."""
+    name = str((case.path_parameters or {}).get("name", ""))
+    taken_for_valid = case.meta is None or case.meta.generation.mode.is_positive
+    return not (taken_for_valid and re.search(r"[\x00-\x1f\x7f/\\]", name))
+
+
+@schemathesis.hook
 def before_call(context, case, **kwargs):
     if case.operation.path != PIPE or case.method not in ("GET", "PUT", "POST", "DELETE"):
         return

@@ -125,6 +125,10 @@ fn bad_input_is_not_logged() {
             raw.half_close();
             let _ = raw.try_head();
             server.connect().reset();
+            let mut admin = Raw::connect(server.admin());
+            admin.send(bytes.replace("/x", "/\u{1}"));
+            admin.half_close();
+            let _ = admin.try_head();
         }
     }
     // What was logged by now would stand before this.
@@ -137,9 +141,10 @@ fn bad_input_is_not_logged() {
 #[test]
 fn nothing_of_a_client_is_in_logs_and_metrics() {
     const ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 3, 77);
-    let server = Server::start(&[&FLAGS[..], &["--log-level", "trace"]].concat());
+    let mut server = Server::start(&[&FLAGS[..], &["--log-level", "trace"]].concat());
+    let address = server.address();
     let send = |request: String| {
-        let mut raw = Raw::connect_from(IpAddr::V4(ADDRESS), server.address());
+        let mut raw = Raw::connect_from(IpAddr::V4(ADDRESS), address);
         raw.send(request);
         raw
     };
@@ -193,9 +198,11 @@ fn nothing_of_a_client_is_in_logs_and_metrics() {
     let _ = send("GET /markraw\u{1} HTTP/1.1\r\nHost: markhost\r\n\r\n".to_owned()).try_head();
     send(head("GET", "/help?markquery", &["Host: markhost"])).try_head().ok();
     eventually("three transfers are logged", SOON, || transfers(&server).len() == 3);
-    server.signal(Signal::INT);
     let metrics = server.admin_answers("GET", "/metrics", &[]).1;
     let cluster = server.admin_answers("GET", "/cluster", &[]).1;
+    server.signal(Signal::INT);
+    assert_eq!(server.exit_code(PATIENCE), Some(0));
+    eventually("it has stopped", SOON, || server.log().contains("\"stopped\""));
     for text in [server.log(), metrics, cluster, server.stdout()] {
         let low = text.to_ascii_lowercase();
         assert!(!low.contains("mark"), "a client's word in\n{text}");

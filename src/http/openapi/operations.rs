@@ -87,15 +87,13 @@ fn receive(defaults: &Defaults) -> Value {
     ] {
         headers[name] = header(which);
     }
-    let events = "Events `state` (StateEvent), `progress` (ProgressEvent) and `done` (DoneEvent), \
-        each with an id and JSON as data; comments in between. The stream ends after `done`.";
     let done = json!({
         "200": { "description": "the bytes, in the sanitised media type of the sender",
             "headers": headers,
             "content": {
                 "*/*": { "schema": of("Bytes") },
                 "application/json": { "schema": of("Snapshot") },
-                "text/event-stream": { "schema": { "type": "string", "description": events } },
+                "text/event-stream": { "schema": of("Event") },
                 "text/html": { "schema": { "type": "string" } },
             } },
         "204": { "description": "with `progress` and `Last-Event-ID`: it is over" },

@@ -23,6 +23,7 @@ pub(super) fn all() -> Value {
         "Fresh": fresh(),
         "Health": health(),
         "Snapshot": snapshot(),
+        "Event": event(),
         "StateEvent": state_event(),
         "ProgressEvent": progress_event(),
         "DoneEvent": done_event(),
@@ -107,6 +108,23 @@ fn snapshot() -> Value {
         "reason": text_or_null(),
         "sha256": digest(),
     }))
+}
+
+/// One event of the stream, taken apart as clients do.
+fn event() -> Value {
+    json!({
+        "type": "object",
+        "description": "One of many: `state` (data: StateEvent) at first and on every change, \
+            `progress` (ProgressEvent) up to four times a second, `done` (DoneEvent) at the end. \
+            Comments in between keep the connection alive.",
+        "required": ["event", "id", "data"],
+        "properties": {
+            "event": { "enum": ["state", "progress", "done"] },
+            "id": { "type": "string" },
+            "data": { "type": "string", "contentMediaType": "application/json", "contentSchema": {
+                "oneOf": [of("StateEvent"), of("ProgressEvent"), of("DoneEvent")] } },
+        },
+    })
 }
 
 fn state_event() -> Value {
