@@ -282,6 +282,15 @@ fn each_rejected_request_is_counted_once() {
     // The sender and its receiver.
     expect_change(&server, &before, &[(&reason("active_cap"), 2.0)]);
 
+    let server = with_admin(&["--max-spectators-per-pipe", "1"]);
+    let before = server.numbers();
+    let mut watching = server.get("/watched?progress");
+    watching.head().expect(200);
+    expect_change(&server, &before, &[("spectators_active", 1.0)]);
+    server.get("/watched?progress").head().expect(429);
+    let change = [("spectators_active", 1.0), (&reason("spectator_cap"), 1.0)];
+    expect_change(&server, &before, &change);
+
     let server = with_admin(&["--max-waiting-per-address", "1"]);
     let _first = server.waiting_sender(&unique(), 1);
     let before = server.numbers();

@@ -62,8 +62,7 @@ fn send(method: &str, defaults: &Defaults) -> Value {
             without one the field `input_text`.",
         "content": {
             "application/octet-stream": {},
-            "multipart/form-data": { "schema": { "type": "object", "minProperties": 1,
-                "additionalProperties": false, "properties": {
+            "multipart/form-data": { "schema": { "type": "object", "properties": {
                     "file": { "type": "string", "contentMediaType": "application/octet-stream" },
                     "input_text": { "type": "string" } } } },
             "*/*": {},
