@@ -16,7 +16,9 @@ use super::accept::Parts;
 use super::numbers;
 use super::replay::Replay;
 use crate::http::admission::{Decision, decide};
+use crate::http::dashboard::dashboard;
 use crate::http::health::Process;
+use crate::http::noscript::noscript;
 use crate::http::target::{Endpoint, Page};
 use crate::http::{BodyKind, Refusal, Reply, RequestHead, forwarded, openapi, pages, reply};
 use crate::pipe::Failure;
@@ -79,12 +81,13 @@ impl Parts {
         let public_url = self.pages.public_url.as_deref();
         let base = forwarded::base_url(public_url, head.secure, &head.headers, trusted);
         match page {
-            Page::Root => pages::root(&base, self.pages.wait, &head.headers),
+            Page::Root => pages::root(&base, self.pages.wait, &head.headers, &head.target),
             Page::Help => Ok(pages::help(&base, self.pages.wait)),
             Page::New => pages::new(&base, &head.headers),
             Page::Robots => Ok(pages::robots()),
             Page::Favicon => Ok(pages::favicon()),
-            Page::NoScript => Err(Refusal::NoPage),
+            Page::NoScript => noscript(&base, &head.target),
+            Page::Progress => dashboard(&base, &head.target),
         }
     }
 

@@ -192,7 +192,6 @@ fn of_page(
     query: &Query,
 ) -> Result<Decision, Refusal> {
     match head.method {
-        Method::GET | Method::HEAD if page == Page::NoScript => Err(Refusal::NoPage),
         Method::GET | Method::HEAD => Ok(Decision::Page { page }),
         Method::OPTIONS => Ok(preflight(head, policy, query)),
         Method::POST | Method::PUT => Err(Refusal::Reserved(spelled)),
@@ -276,8 +275,10 @@ fn get(
     if query.page() && accepts(headers, "text/html") {
         return Err(Refusal::NoSuchPage);
     }
+    if query.progress() && accepts(headers, "text/html") {
+        return Ok(Decision::Page { page: Page::Progress });
+    }
     if query.progress() {
-        // Whoever accepts `text/html` is a browser that wants a page. It gets the events too.
         let resumed = headers.contains_key(LAST_EVENT_ID);
         return Ok(Decision::Watch(WatchRequest { path, resumed }));
     }
@@ -664,6 +665,7 @@ mod tests {
             ("/api/v1/pipe/new", Page::New, "/new"),
             ("/favicon.ico", Page::Favicon, "/favicon.ico"),
             ("/pipe/robots.txt", Page::Robots, "/robots.txt"),
+            ("/NoScript.?path=x", Page::NoScript, "/noscript"),
         ] {
             for method in ["GET", "HEAD"] {
                 let decision = decide(&request(method, target), &policy()).ok();
@@ -675,9 +677,24 @@ mod tests {
                 assert_eq!(refusal(&head), Some(Refusal::Reserved(spelled.into())), "{target}");
             }
         }
-        assert_eq!(refusal(&request("GET", "/noscript")), Some(Refusal::NoPage));
         let reserved = Some(Refusal::Reserved("/noscript".into()));
         assert_eq!(refusal(&request("PUT", "/NoScript.")), reserved);
+    }
+
+    #[test]
+    fn a_browser_watches_on_a_page() {
+        let get = |target: &str| with(request("GET", target), "Accept", "text/html,*/*;q=0.8");
+        let of = |head| decide(&head, &policy());
+        let page = of(get("/a/b?progress&n=0"));
+        assert!(matches!(page, Ok(Decision::Page { page: Page::Progress })));
+        // A later switch comes first, and off is off.
+        for (query, refusal) in [("ws", Refusal::NoWebSocket), ("video", Refusal::NoSuchPage)] {
+            let target = format!("/x?progress&{query}");
+            assert_eq!(of(get(&target)).err(), Some(refusal));
+        }
+        assert!(matches!(of(get("/x?progress=no")), Ok(Decision::Receive(_))));
+        let other = with(request("GET", "/x?progress"), "Accept", "text/event-stream");
+        assert!(!matches!(of(other), Ok(Decision::Page { .. })));
     }
 
     #[test]

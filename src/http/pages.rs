@@ -7,6 +7,7 @@ use ::http::header::{ACCEPT, CACHE_CONTROL, HeaderValue, VARY};
 use ::http::{HeaderMap, StatusCode};
 use bytes::Bytes;
 
+use super::send_page::send_page;
 use super::{Refusal, Reply};
 use crate::pipe::Failure;
 
@@ -22,13 +23,19 @@ const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 /// Characters in a fresh name: 130 bits, which nobody guesses.
 const NAME_CHARACTERS: usize = 26;
 
-/// `/`: the help, but for browsers, whose page this build does not have.
+/// `/`: the send page when `Accept` contains `text/html`, otherwise the help. `target` is path and
+/// query, which fills the form of the page.
 ///
 /// # Errors
-/// [`Refusal::NoPage`] when `Accept` contains `text/html`.
-pub fn root(base: &str, wait: Duration, headers: &HeaderMap) -> Result<Reply, Refusal> {
+/// As [`send_page`].
+pub fn root(
+    base: &str,
+    wait: Duration,
+    headers: &HeaderMap,
+    target: &[u8],
+) -> Result<Reply, Refusal> {
     match accepts(headers, "text/html") {
-        true => Err(Refusal::NoPage),
+        true => send_page(base, target).map(negotiated),
         false => Ok(negotiated(help(base, wait))),
     }
 }
@@ -88,7 +95,7 @@ pub(super) fn page(media_type: &'static str, body: impl Into<Bytes>) -> Reply {
 }
 
 /// Says that another `Accept` may get another page.
-fn negotiated(mut reply: Reply) -> Reply {
+pub(super) fn negotiated(mut reply: Reply) -> Reply {
     reply.headers.insert(VARY, HeaderValue::from_static("Accept"));
     reply
 }
@@ -153,10 +160,11 @@ mod tests {
     #[test]
     fn the_root_is_the_help_but_for_browsers() {
         let wait = Duration::from_secs(300);
-        let reply = root(BASE, wait, &accept("*/*")).unwrap();
+        let reply = root(BASE, wait, &accept("*/*"), b"/").unwrap();
         assert_eq!((reply.body.clone(), header(&reply, "vary")), (help(BASE, wait).body, "Accept"));
-        let browser = root(BASE, wait, &accept("text/html,*/*;q=0.8"));
-        assert_eq!(browser.unwrap_err(), Refusal::NoPage);
+        let browser = root(BASE, wait, &accept("text/html,*/*;q=0.8"), b"/").unwrap();
+        assert_eq!(header(&browser, "content-type"), "text/html; charset=utf-8");
+        assert_eq!(header(&browser, "vary"), "Accept");
     }
 
     #[test]

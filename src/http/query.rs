@@ -236,8 +236,18 @@ fn is_positive_integer(value: &str) -> bool {
     value.bytes().all(|byte| byte.is_ascii_digit()) && !value.is_empty() && !value.starts_with('0')
 }
 
+/// The decoded value of any key of a raw query, known or not; the first one, if it is given more
+/// than once. For pages, which fill their forms with it.
+pub(super) fn value(raw: &str, wanted: &str) -> Option<String> {
+    raw.split('&').find_map(|pair| {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let key = percent_decode(key.as_bytes()).decode_utf8_lossy();
+        (key == wanted).then(|| decode(value))
+    })
+}
+
 /// Everything is on that is not plainly off, also a bare key.
-fn is_on(value: &str) -> bool {
+pub(super) fn is_on(value: &str) -> bool {
     !["false", "no", "0"].iter().any(|off| off.eq_ignore_ascii_case(value))
 }
 

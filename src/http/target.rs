@@ -59,7 +59,7 @@ pub enum Route {
     Asterisk,
 }
 
-/// The reserved pages.
+/// The reserved pages, and the one that is at every name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Page {
     /// `/`
@@ -74,6 +74,8 @@ pub enum Page {
     Favicon,
     /// `/robots.txt`
     Robots,
+    /// The page of `?progress`, at any name.
+    Progress,
 }
 
 /// The endpoints.
@@ -129,7 +131,8 @@ fn is_scheme(scheme: &[u8]) -> bool {
         && scheme.iter().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(b))
 }
 
-fn split_query(local: &[u8]) -> (&[u8], &[u8]) {
+/// The path and the raw query of a target without authority.
+pub(super) fn split_query(local: &[u8]) -> (&[u8], &[u8]) {
     match local.iter().position(|&b| b == b'?') {
         Some(mark) => (&local[..mark], &local[mark + 1..]),
         None => (local, b""),

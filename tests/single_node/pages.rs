@@ -143,7 +143,9 @@ fn health_has_exactly_nine_fields() {
 #[test]
 fn head_gives_the_headers_of_get() {
     let server = Server::start(&[]);
-    for target in ["/", "/help", "/new", "/robots.txt", "/favicon.ico", "/api/v1/pipe/health"] {
+    let targets =
+        ["/", "/help", "/noscript", "/new", "/robots.txt", "/favicon.ico", "/api/v1/pipe/health"];
+    for target in targets {
         let get = server.get(target).head();
         let mut raw = server.ask("HEAD", target);
         let head = raw.head();
@@ -154,11 +156,69 @@ fn head_gives_the_headers_of_get() {
     }
 }
 
+/// What a browser says that it wants.
+const BROWSER: &str = "Accept: text/html,application/xhtml+xml,*/*;q=0.8";
+
 #[test]
-fn pages_of_later_builds_are_absent() {
+fn browsers_get_pages_that_load_and_run_nothing_foreign() {
     let server = Server::start(&[]);
-    server.get("/noscript").head().expect(404);
-    server.get_with("/", &["Accept: text/html"]).head().expect(404);
+    for (target, script, rest) in [
+        ("/", true, "; form-action 'none'; frame-ancestors 'none'"),
+        ("/api/v1/pipe/", true, "; form-action 'none'; frame-ancestors 'none'"),
+        ("/noscript", false, "; form-action 'self'; frame-ancestors 'none'"),
+        ("/pipe/NoScript/?path=x", false, "; form-action 'self'; frame-ancestors 'none'"),
+        ("/some/name?progress", true, "; form-action 'none'"),
+    ] {
+        let (head, html) = page(&mut server.get_with(target, &[BROWSER]));
+        head.expect(200)
+            .expect_field("content-type", "text/html; charset=utf-8")
+            .expect_field("x-content-type-options", "nosniff")
+            .expect_field("referrer-policy", "no-referrer")
+            .expect_field("cache-control", "no-store")
+            .expect_field("access-control-allow-origin", "*");
+        assert_eq!(head.get("set-cookie"), None);
+        let nonce = html.split("nonce=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+        let script = if script { format!("script-src 'nonce-{nonce}'; ") } else { String::new() };
+        let policy = format!(
+            "default-src 'none'; {script}style-src 'nonce-{nonce}'; connect-src 'self'; \
+             img-src data:; base-uri 'none'{rest}"
+        );
+        assert_eq!(head.get("content-security-policy"), Some(policy.as_str()), "{target}");
+        assert_eq!(html.contains("<script"), !script.is_empty(), "{target}");
+        assert_eq!(head.get("vary").is_some(), !target.to_ascii_lowercase().contains("noscript"));
+        assert!(html.starts_with("<!DOCTYPE html>\n<html lang=\"en\">") && !html.contains("{{"));
+    }
+    let nonce =
+        || page(&mut server.get("/noscript")).0.get("content-security-policy").unwrap().to_owned();
+    assert_ne!(nonce(), nonce(), "each answer has a nonce of its own");
+}
+
+#[test]
+fn head_of_a_negotiated_page_is_that_of_its_get() {
+    let server = Server::start(&[]);
+    let get = server.get_with("/", &[BROWSER]).head();
+    let mut raw = server.request(head("HEAD", "/", &[BROWSER]));
+    let head = raw.head();
+    assert_eq!((head.status, head.names()), (200, get.names()));
+    assert_eq!(head.get("content-type"), get.get("content-type"));
+    raw.expect_no_more();
+}
+
+#[test]
+fn the_query_fills_the_send_page_as_text() {
+    let server = Server::start(&["--public-url", "https://pipe.example.com/relay"]);
+    let target = "/?name=%22%3E%3Cscript%3E&n=999&text=%3C/textarea%3E&filename=a'b&autostart=1";
+    let (_, html) = page(&mut server.get_with(target, &[BROWSER]));
+    for part in [
+        "id=\"name\" value=\"&quot;&gt;&lt;script&gt;\"",
+        "id=\"n\" value=\"1\"",
+        "\n&lt;/textarea&gt;</textarea>",
+        "value=\"a&#39;b\"",
+        "data-base=\"https://pipe.example.com/relay\"",
+        "data-autostart=\"yes\"",
+    ] {
+        assert!(html.contains(part), "{part}");
+    }
 }
 
 #[test]

@@ -51,7 +51,7 @@ fn met_by(code: Code, op: Op) -> bool {
         C::BadPath | C::PathTooLong => of_name || op == Op::Preflight,
         C::NotAPath => false,
         C::Reserved => op == Op::SendToPage,
-        C::NoPage => matches!(op, Op::Page | Op::Metrics),
+        C::NoPage => op == Op::Metrics,
         C::Method => op == Op::Look,
         C::DupParam => of_name,
         C::NotEnabled

@@ -108,6 +108,7 @@ fn page(word: &str, page: Page) -> Value {
         Page::New => ("The URL of a fresh name that nobody guesses", fresh()),
         Page::Favicon => ("An icon", json!({ "image/x-icon": {} })),
         Page::Robots => ("Nothing is for search engines", one("text/plain")),
+        Page::Progress => ("What happens at a name, live", one("text/html")),
     };
     let id = match page {
         Page::Root => "root",

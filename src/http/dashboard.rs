@@ -1,0 +1,54 @@
+//! The page of `?progress`: what happens at a name, live (spec §17). Knows no transfer: its script
+//! listens to the event stream at the same address.
+
+use super::html::{Powers, Value, page, way_to_root};
+use super::target::{Route, Target};
+use super::{Refusal, Reply, pages::negotiated};
+
+const TEMPLATE: &str = include_str!("pages/dashboard.html");
+const SCRIPT: &str = concat!(include_str!("pages/common.js"), include_str!("pages/dashboard.js"));
+
+/// The page for whoever asked for `target` (path and query), which is about a name.
+///
+/// # Errors
+/// Those of [`Target::parse`]; [`Refusal::NoPage`] for a target that is no name;
+/// [`crate::pipe::Failure::Internal`] when the kernel gives no random bytes.
+pub fn dashboard(base: &str, target: &[u8]) -> Result<Reply, Refusal> {
+    let Route::Pipe(name) = Target::parse(target)?.route else { return Err(Refusal::NoPage) };
+    let link = format!("{base}/api/v1/pipe/{}", name.as_str());
+    let page = page(
+        Powers::FramedScript,
+        TEMPLATE,
+        vec![
+            ("script", Value::Own(SCRIPT)),
+            ("root", Value::Text(&way_to_root(target))),
+            ("name", Value::Text(name.as_str())),
+            ("link", Value::Text(&link)),
+        ],
+    );
+    page.map(negotiated)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_names_what_it_watches_and_may_be_framed() {
+        let reply = dashboard("https://p.example", b"/pipe/a'b%3c?progress&n=2").unwrap();
+        let html = std::str::from_utf8(&reply.body).unwrap();
+        assert!(html.contains("<title>hoody-pipe \u{2014} Transfer progress</title>"));
+        assert!(html.contains("<span class=\"mono\">a&#39;b%3C</span>"));
+        assert!(html.contains("https://p.example/api/v1/pipe/a&#39;b%3C?progress"));
+        assert!(html.contains("href=\"../help\"") && !html.contains("{{"));
+        let policy = reply.headers.get("content-security-policy").unwrap().to_str().unwrap();
+        assert!(!policy.contains("frame-ancestors") && policy.contains("script-src 'nonce-"));
+        assert_eq!(reply.headers.get("vary").unwrap(), "Accept");
+    }
+
+    #[test]
+    fn only_names_are_watched() {
+        assert_eq!(dashboard("b", b"/help?progress").err(), Some(Refusal::NoPage));
+        assert_eq!(dashboard("b", b"//?progress").err(), Some(Refusal::BadPath));
+    }
+}
