@@ -6,21 +6,22 @@
 use std::fmt;
 use std::time::Duration;
 
-use ::http::header::{CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, EXPECT, HOST, HeaderMap};
+use ::http::header::{CONTENT_RANGE, HOST, HeaderMap};
 use ::http::{Method, Version};
 
 use crate::pipe::{PipePath, PublicId};
 
-use super::boundary::{boundary, is_form_data};
+use super::declared::{
+    PIPE_LENGTH, PIPE_N, expects_continue, multipart_boundary, pipe_length, receivers,
+    refuse_repeated,
+};
 use super::pages::accepts;
-use super::query::{Query, count};
+use super::query::Query;
 use super::target::{Endpoint, Page, Route, Target};
-use super::{BodyKind, Refusal, Reply, RequestHead, cors};
+use super::{Refusal, Reply, RequestHead, cors};
 
 /// The longest part of an unknown method that an error text repeats, in characters (spec §15).
 const METHOD_MAX: usize = 32;
-/// The greatest `X-Pipe-Length`, in bytes.
-pub(super) const LENGTH_MAX: u64 = i64::MAX as u64;
 
 /// What the operator decided about requests.
 #[derive(Debug, Clone)]
@@ -199,11 +200,11 @@ fn of_page(
     }
 }
 
-fn of_endpoint(method: &Method, endpoint: Endpoint, policy: &Policy) -> Result<Decision, Refusal> {
-    let hidden = endpoint == Endpoint::Metrics && !policy.public_metrics;
+fn of_endpoint(method: &Method, which: Endpoint, policy: &Policy) -> Result<Decision, Refusal> {
+    let hidden = which == Endpoint::Metrics && !policy.public_metrics;
     match *method {
         Method::GET | Method::HEAD if hidden => Err(Refusal::NoPage),
-        Method::GET | Method::HEAD => Ok(Decision::Endpoint(endpoint)),
+        Method::GET | Method::HEAD => Ok(Decision::Endpoint(which)),
         Method::OPTIONS => Ok(Decision::Reply(cors::preflight_of_endpoint())),
         _ => Err(Refusal::PageMethod(cut(method))),
     }
@@ -309,8 +310,6 @@ fn receive(
     })
 }
 
-const PIPE_N: &str = "X-Pipe-N";
-const PIPE_LENGTH: &str = "X-Pipe-Length";
 const SERVICE_WORKER: &str = "Service-Worker";
 const LAST_EVENT_ID: &str = "Last-Event-ID";
 
@@ -321,73 +320,6 @@ fn check_switches(query: &Query) -> Result<(), Refusal> {
         Err(Refusal::NoLive)
     } else {
         Ok(())
-    }
-}
-
-fn refuse_repeated(headers: &HeaderMap, name: &'static str) -> Result<(), Refusal> {
-    match headers.get_all(name).iter().nth(1) {
-        Some(_) => Err(Refusal::Duplicate(name)),
-        None => Ok(()),
-    }
-}
-
-/// `n` and `X-Pipe-N` say the same thing; who says both must mean it.
-fn receivers(query: &Query, headers: &HeaderMap) -> Result<u16, Refusal> {
-    let in_query = query.n()?;
-    let in_header = match headers.get(PIPE_N) {
-        Some(value) => Some(count(value.to_str().map_err(|_| Refusal::BadCount)?)?),
-        None => None,
-    };
-    match (in_query, in_header) {
-        (Some(query), Some(header)) if query != header => {
-            Err(Refusal::CountConflict { query, header })
-        }
-        (in_query, in_header) => Ok(in_query.or(in_header).unwrap_or(1)),
-    }
-}
-
-fn pipe_length(head: &RequestHead) -> Result<Option<u64>, Refusal> {
-    let Some(value) = head.headers.get(PIPE_LENGTH) else { return Ok(None) };
-    let length = length(value.as_bytes()).ok_or(Refusal::BadLength)?;
-    match head.body {
-        BodyKind::Length(declared) if declared != length => Err(Refusal::LengthConflict),
-        _ if is_multipart(&head.headers) => Err(Refusal::LengthMultipart),
-        _ => Ok(Some(length)),
-    }
-}
-
-fn length(digits: &[u8]) -> Option<u64> {
-    if !(1..=19).contains(&digits.len()) || !digits.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    let length = std::str::from_utf8(digits).ok()?.parse().ok()?;
-    (length <= LENGTH_MAX).then_some(length)
-}
-
-fn is_multipart(headers: &HeaderMap) -> bool {
-    headers.get(CONTENT_TYPE).is_some_and(|value| is_form_data(value.as_bytes()))
-}
-
-/// The envelope is the one thing we read, so it must be readable.
-fn multipart_boundary(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
-    let Some(value) = headers.get(CONTENT_TYPE).filter(|_| is_multipart(headers)) else {
-        return Ok(None);
-    };
-    let boundary = boundary(value.as_bytes()).ok_or(Refusal::BadBoundary)?;
-    let plain = |coding: &[u8]| coding.eq_ignore_ascii_case(b"identity");
-    if headers.get_all(CONTENT_ENCODING).iter().all(|coding| plain(coding.as_bytes())) {
-        Ok(Some(boundary))
-    } else {
-        Err(Refusal::EncodedMultipart)
-    }
-}
-
-fn expects_continue(headers: &HeaderMap) -> Result<bool, Refusal> {
-    let known = |value: &[u8]| value.eq_ignore_ascii_case(b"100-continue");
-    if headers.get_all(EXPECT).iter().all(|value| known(value.as_bytes())) {
-        Ok(headers.contains_key(EXPECT))
-    } else {
-        Err(Refusal::Expectation)
     }
 }
 
@@ -409,6 +341,7 @@ mod tests {
 
     use super::super::target::ENDPOINTS;
     use super::*;
+    use crate::http::BodyKind;
 
     fn policy() -> Policy {
         Policy {

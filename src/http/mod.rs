@@ -8,6 +8,7 @@ pub mod boundary;
 pub mod code;
 pub mod cors;
 pub mod dashboard;
+mod declared;
 pub mod delimiter;
 pub mod disposition;
 pub mod field;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::super::admission::LENGTH_MAX;
+use super::super::declared::LENGTH_MAX;
 use super::super::disposition::FILE_NAME_MAX;
 use super::super::query::{REASON_MAX, SECONDS_MAX, TRANSFER_LEN, UNPRINTABLE};
 use super::Defaults;
