@@ -2,7 +2,6 @@
 //! the lane and what it opens with.
 
 use std::io;
-use std::os::fd::OwnedFd;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -11,11 +10,14 @@ use super::inbox::Post;
 use super::party::{Act, Input};
 use super::wish::{ReceiveWish, Received};
 use super::{Edge, Offer, Opener, rejections};
-use crate::flow::{self, LaneEnd, LaneHold};
+use crate::flow::{self, LaneEnd, LaneHold, Way};
 use crate::pipe::{Failure, Role, Seat, TransferId};
 
 /// How long the owner may take to say whether a sender is there, when a wait has passed.
 const LEFT_MAX: Duration = Duration::from_secs(1);
+
+/// Makes a way to the client, and what it opens with.
+pub type MakeWay<'a> = &'a mut dyn FnMut() -> io::Result<(Way, Opener)>;
 
 /// One receiver. Dropping it leaves: its place is free, its lane is dropped from the fan-out.
 pub struct Receiving {
@@ -39,20 +41,13 @@ impl Receiving {
         receiving
     }
 
-    /// Waits for the end of the request. `lane` duplicates the client's descriptor and says what it
-    /// opens with; it is called for each match. Cancel-safe.
-    pub async fn outcome(
-        &mut self,
-        lane: &mut dyn FnMut() -> io::Result<(OwnedFd, Opener)>,
-    ) -> Received {
+    /// Waits for the end of the request. `lane` makes the way to the client and says what it opens
+    /// with; it is called for each match. Cancel-safe.
+    pub async fn outcome(&mut self, lane: MakeWay<'_>) -> Received {
         std::future::poll_fn(|cx| self.poll_outcome(cx, lane)).await
     }
 
-    fn poll_outcome(
-        &mut self,
-        cx: &mut Context<'_>,
-        lane: &mut dyn FnMut() -> io::Result<(OwnedFd, Opener)>,
-    ) -> Poll<Received> {
+    fn poll_outcome(&mut self, cx: &mut Context<'_>, lane: MakeWay<'_>) -> Poll<Received> {
         loop {
             if let Some(done) = self.done.take() {
                 rejections::received(&done);
@@ -66,7 +61,7 @@ impl Receiving {
         }
     }
 
-    fn on_post(&mut self, post: Post, lane: &mut dyn FnMut() -> io::Result<(OwnedFd, Opener)>) {
+    fn on_post(&mut self, post: Post, lane: MakeWay<'_>) {
         match post {
             Post::Answer(answer) => {
                 for act in self.step(Input::Owner(answer)) {
@@ -103,19 +98,14 @@ impl Receiving {
         acts
     }
 
-    /// Offers a lane to the sender's side. Without a descriptor to spare this receiver has to go, and
-    /// the match is undone.
-    fn meet(
-        &mut self,
-        transfer: TransferId,
-        sender: Seat,
-        lane: &mut dyn FnMut() -> io::Result<(OwnedFd, Opener)>,
-    ) {
-        let Ok((socket, open)) = lane() else {
+    /// Offers a lane to the sender's side. Without a way (no descriptor to spare, or no client any
+    /// more) this receiver has to go, and the match is undone.
+    fn meet(&mut self, transfer: TransferId, sender: Seat, lane: MakeWay<'_>) {
+        let Ok((way, open)) = lane() else {
             self.done = Some(Received::NoLane);
             return;
         };
-        let (lane, hold) = flow::lane(socket);
+        let (lane, hold) = flow::lane(way);
         self.lane = Some((transfer, hold));
         let (seat, wants) = (self.attached.party.seat(), self.wish.wants);
         self.attached.edge.offer(sender.party, Offer { transfer, seat, lane, wants, open });

@@ -1,13 +1,14 @@
 //! One receiver's way out of a fan-out, in two halves.
 //!
-//! [`Lane`] stands in the fan-out and writes to a duplicate of the receiver's descriptor, on the
-//! sender's thread. [`LaneHold`] stays with the receiver: it learns how the lane ended, and dropping
-//! it says that the client is gone. Knows nothing of who the receiver is.
+//! [`Lane`] stands in the fan-out and writes on the sender's thread, to a duplicate of the receiver's
+//! descriptor or into a duct. [`LaneHold`] stays with the receiver: it learns how the lane ended, and
+//! dropping it says that the client is gone. Knows nothing of who the receiver is.
+
+mod piece;
+mod way;
 
 use std::future::Future;
-use std::io::{self, IoSlice};
-use std::ops::Range;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,21 +16,12 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use rustix::event::{PollFd, PollFlags, Timespec};
-use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 
 use super::Bell;
-use super::chunked::{CHUNK_HEAD_MAX, chunk_head};
-
-/// How a receiver's body is delimited.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Framing {
-    /// As it is: by a length said before, or by the end of the connection.
-    Plain,
-    /// HTTP/1.1 chunks, ended by the last chunk.
-    Chunked,
-}
+pub use piece::Framing;
+use piece::Piece;
+pub use way::{Way, is_hung_up};
 
 /// How a lane ended, for its receiver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,12 +54,6 @@ pub struct Lane {
     stall: Option<Duration>,
 }
 
-/// The descriptor, before and after the reactor of the sender's thread knows it.
-enum Way {
-    Closed(Option<OwnedFd>),
-    Open(TcpStream),
-}
-
 /// The receiver's half. Dropping it says that the client is gone.
 pub struct LaneHold {
     shared: Arc<Shared>,
@@ -81,26 +67,13 @@ struct Shared {
     bell: Mutex<Option<Arc<Bell>>>,
 }
 
-/// One stretch of output: preface, chunk head, data of the window, tail.
-struct Piece {
-    /// The head of the chunk, at the end of the array.
-    line: [u8; CHUNK_HEAD_MAX],
-    line_len: usize,
-    data: Range<usize>,
-    tail: &'static [u8],
-    /// Bytes of all four that are written.
-    sent: usize,
-    /// The end marker is part of it.
-    last: bool,
-}
-
-/// A lane that writes to `socket`, a duplicate of the receiver's descriptor (non-blocking).
-pub fn lane(socket: OwnedFd) -> (Lane, LaneHold) {
+/// A lane that goes `way`.
+pub fn lane(way: Way) -> (Lane, LaneHold) {
     let shared = Arc::new(Shared::default());
     let (end, ended) = oneshot::channel();
     let hold = LaneHold { shared: shared.clone(), end: ended };
     let lane = Lane {
-        way: Way::Closed(Some(socket)),
+        way,
         shared,
         end: Some(end),
         framing: Framing::Plain,
@@ -129,29 +102,21 @@ impl Lane {
         self.shared.gone.load(Ordering::Acquire)
     }
 
-    /// Asks the kernel whether the client is still there: it knows before the watch on the
-    /// receiver's thread does.
+    /// Asks the way itself whether the client is still there: the kernel knows before the watch on
+    /// the receiver's thread does.
     pub fn is_there(&self) -> bool {
-        let fd = match &self.way {
-            Way::Closed(Some(fd)) => fd.as_fd(),
-            Way::Closed(None) => return false,
-            Way::Open(stream) => stream.as_fd(),
-        };
-        !self.is_gone() && !is_hung_up(fd)
+        !self.is_gone() && self.way.is_there()
     }
 
     /// Starts the lane on this thread: `preface` goes out before the stream. From here on a drop is
-    /// a cut. Fails if the descriptor cannot be registered with this thread's reactor.
+    /// a cut. Fails if the way cannot be opened on this thread.
     pub fn start(
         &mut self,
         preface: Bytes,
         framing: Framing,
         stall: Option<Duration>,
     ) -> io::Result<()> {
-        if let Way::Closed(fd) = &mut self.way {
-            let fd = fd.take().ok_or(io::ErrorKind::NotConnected)?;
-            self.way = Way::Open(TcpStream::from_std(fd.into())?);
-        }
+        self.way.open()?;
         (self.preface, self.framing, self.stall) = (preface, framing, stall);
         self.shared.started.store(true, Ordering::Release);
         Ok(())
@@ -172,23 +137,15 @@ impl Lane {
         end: bool,
     ) -> Poll<io::Result<()>> {
         while !self.is_even(window.len(), end) {
-            let piece = match self.piece.take() {
-                Some(piece) => piece,
-                None => self.cut_piece(window.len(), end),
-            };
-            let piece = self.piece.insert(piece);
-            let Way::Open(stream) = &self.way else {
-                return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
-            };
-            match piece.write(stream, &self.preface, window) {
-                Ok(taken) => self.advance(taken),
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
-                    self.blocked.get_or_insert_with(Instant::now);
-                    ready!(stream.poll_write_ready(cx))?;
-                }
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return Poll::Ready(Err(e)),
+            let taken = ready!(self.poll_piece(cx, window, end))?;
+            self.advance(taken);
+        }
+        if end {
+            let finished = self.way.poll_finish(cx);
+            if finished.is_pending() {
+                self.blocked.get_or_insert_with(Instant::now);
             }
+            return finished;
         }
         Poll::Ready(Ok(()))
     }
@@ -210,8 +167,10 @@ impl Lane {
 
     /// When this lane has taken nothing for too long, and the limit that says so.
     pub(super) fn stalls_at(&self) -> Option<(Instant, Duration)> {
-        let limit = self.stall?;
-        self.blocked.map(|since| (since + limit, limit))
+        let (limit, blocked) = (self.stall?, self.blocked?);
+        // What left a duct since then has moved, though the duct may be full again.
+        let since = self.way.taken().map_or(blocked, |taken| taken.max(blocked));
+        Some((since + limit, limit))
     }
 
     /// The explicit end: everything was written.
@@ -222,28 +181,29 @@ impl Lane {
         }
     }
 
+    /// One write of what is left of the current piece, or of a new one.
+    fn poll_piece(
+        &mut self,
+        cx: &mut Context<'_>,
+        window: &[u8],
+        end: bool,
+    ) -> Poll<io::Result<usize>> {
+        let (framing, new) = (self.framing, self.at..window.len());
+        let piece = self.piece.get_or_insert_with(|| Piece::new(framing, new, end));
+        let (count, parts) = piece.left(&self.preface, window);
+        if count == 0 {
+            return Poll::Ready(Ok(0));
+        }
+        let written = self.way.poll_write(cx, &parts[..count]);
+        if written.is_pending() {
+            self.blocked.get_or_insert_with(Instant::now);
+        }
+        written
+    }
+
     /// Has any byte gone out?
     fn has_spoken(&self) -> bool {
         self.preface.is_empty() || self.piece.as_ref().is_some_and(|piece| piece.sent > 0)
-    }
-
-    fn cut_piece(&self, len: usize, end: bool) -> Piece {
-        let data = self.at..len;
-        let mut piece =
-            Piece { line: [0; CHUNK_HEAD_MAX], line_len: 0, data, tail: b"", sent: 0, last: end };
-        if self.framing == Framing::Chunked {
-            let (data, tail): (bool, &'static [u8]) = match (piece.data.is_empty(), end) {
-                (true, true) => (false, b"0\r\n\r\n"),
-                (true, false) => (false, b""),
-                (false, true) => (true, b"\r\n0\r\n\r\n"),
-                (false, false) => (true, b"\r\n"),
-            };
-            piece.tail = tail;
-            if data {
-                piece.line_len = chunk_head(&mut piece.line, piece.data.len()).len();
-            }
-        }
-        piece
     }
 
     fn advance(&mut self, taken: usize) {
@@ -263,9 +223,9 @@ impl Drop for Lane {
     fn drop(&mut self) {
         let Some(end) = self.end.take() else { return };
         let started = self.shared.started.load(Ordering::Acquire);
-        if let (Way::Open(stream), false) = (&self.way, self.has_spoken()) {
-            // A cut answer is clearer than none. Best effort: a full socket takes nothing.
-            let _ = rustix::io::write(stream, &self.preface);
+        if started && !self.has_spoken() {
+            // A cut answer is clearer than none.
+            self.way.write_now(&self.preface);
         }
         let _ = end.send(if started { LaneEnd::Cut } else { LaneEnd::Undone });
     }
@@ -298,47 +258,6 @@ impl Shared {
     }
 }
 
-/// Has the peer of this socket closed, half-closed or reset it?
-pub fn is_hung_up(socket: BorrowedFd<'_>) -> bool {
-    let mut poll = [PollFd::from_borrowed_fd(socket, PollFlags::RDHUP)];
-    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-    // Errors and hang-ups are always reported; a failure to ask is found by the next write.
-    rustix::event::poll(&mut poll, Some(&now)).is_ok_and(|ready| ready > 0)
-}
-
-impl Piece {
-    fn len(&self) -> usize {
-        self.line_len + self.data.len() + self.tail.len()
-    }
-
-    /// One vectored write of what is left.
-    fn write(&self, stream: &TcpStream, preface: &[u8], window: &[u8]) -> io::Result<usize> {
-        let parts = [
-            preface,
-            &self.line[CHUNK_HEAD_MAX - self.line_len..],
-            &window[self.data.clone()],
-            self.tail,
-        ];
-        let mut slices = [IoSlice::new(&[]); 4];
-        let (mut skip, mut count) = (self.sent, 0);
-        for part in parts {
-            let skipped = skip.min(part.len());
-            skip -= skipped;
-            if skipped < part.len() {
-                slices[count] = IoSlice::new(&part[skipped..]);
-                count += 1;
-            }
-        }
-        if count == 0 {
-            return Ok(0);
-        }
-        match stream.try_write_vectored(&slices[..count])? {
-            0 => Err(io::ErrorKind::WriteZero.into()),
-            taken => Ok(taken),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -347,13 +266,14 @@ mod tests {
     use std::os::unix::net::UnixStream;
 
     use tokio::io::AsyncReadExt;
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
+    use crate::flow::duct::{DuctOut, Taken, duct};
 
     /// A lane to a descriptor that is never written to.
     fn idle_lane() -> (Lane, LaneHold) {
-        lane(UnixStream::pair().unwrap().0.into())
+        lane(Way::socket(UnixStream::pair().unwrap().0.into()))
     }
 
     fn run<T>(test: impl Future<Output = T>) -> T {
@@ -368,7 +288,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (server, _) = listener.accept().await.unwrap();
-        let (lane, hold) = lane(server.into_std().unwrap().into());
+        let (lane, hold) = lane(Way::socket(server.into_std().unwrap().into()));
         (lane, hold, client)
     }
 
@@ -425,13 +345,71 @@ mod tests {
         }
     }
 
+    fn poll(lane: &mut Lane, window: &[u8], end: bool) -> Poll<io::Result<()>> {
+        lane.poll_write(&mut Context::from_waker(std::task::Waker::noop()), window, end)
+    }
+
+    fn take(outlet: &mut DuctOut) -> Option<Taken> {
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        match outlet.poll_take(&mut cx, usize::MAX) {
+            Poll::Ready(taken) => Some(taken),
+            Poll::Pending => None,
+        }
+    }
+
     #[test]
-    fn a_lane_starts_once() {
-        run(async {
-            let (mut lane, _hold, _client) = tcp_lane().await;
-            lane.way = Way::Closed(None);
-            let error = lane.start(Bytes::new(), Framing::Plain, None).unwrap_err();
-            assert_eq!(error.kind(), io::ErrorKind::NotConnected);
-        });
+    fn a_lane_into_a_duct_is_whole_when_all_is_delivered() {
+        let (inlet, mut outlet) = duct();
+        let (mut lane, mut hold) = lane(Way::duct(inlet));
+        lane.start(Bytes::from_static(b"head "), Framing::Chunked, None).unwrap();
+        assert!(poll(&mut lane, b"ab", false).is_ready());
+        assert_eq!(take(&mut outlet), Some(Taken::Bytes("head 2\r\nab\r\n".into())));
+        assert!(take(&mut outlet).is_none());
+        assert!(poll(&mut lane, b"ab", true).is_pending(), "written is not delivered");
+        assert_eq!(take(&mut outlet), Some(Taken::Bytes("0\r\n\r\n".into())));
+        assert_eq!(take(&mut outlet), Some(Taken::End));
+        assert!(poll(&mut lane, b"ab", true).is_pending());
+        outlet.acknowledge();
+        assert!(matches!(poll(&mut lane, b"ab", true), Poll::Ready(Ok(()))));
+        lane.finish();
+        assert_eq!(run(end_of(&mut hold)), LaneEnd::Whole);
+    }
+
+    #[test]
+    fn a_lane_into_a_duct_is_cut_by_a_drop_on_either_side() {
+        let (inlet, mut outlet) = duct();
+        let (mut one, mut hold) = lane(Way::duct(inlet));
+        one.start(Bytes::from_static(b"head"), Framing::Plain, None).unwrap();
+        drop(one);
+        assert_eq!(run(end_of(&mut hold)), LaneEnd::Cut);
+        assert_eq!(take(&mut outlet), Some(Taken::Bytes("head".into())));
+        assert_eq!(take(&mut outlet), Some(Taken::Cut));
+
+        let (inlet, outlet) = duct();
+        let (mut other, _hold) = lane(Way::duct(inlet));
+        other.start(Bytes::new(), Framing::Plain, None).unwrap();
+        assert!(other.is_there() && poll(&mut other, b"x", true).is_pending());
+        drop(outlet);
+        assert!(!other.is_there() && matches!(poll(&mut other, b"x", true), Poll::Ready(Err(_))));
+    }
+
+    #[test]
+    fn a_duct_stalls_when_nothing_leaves_it() {
+        let limit = Duration::from_secs(7);
+        let (inlet, mut outlet) = duct();
+        let (mut lane, _hold) = lane(Way::duct(inlet));
+        lane.start(Bytes::new(), Framing::Plain, Some(limit)).unwrap();
+        let window = vec![0; crate::flow::duct::CAPACITY + 1];
+        assert!(lane.stalls_at().is_none());
+        assert!(poll(&mut lane, &window, false).is_pending());
+        let (first, _) = lane.stalls_at().unwrap();
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let before = Instant::now();
+        let _ = outlet.poll_take(&mut cx, 1);
+        let (next, said) = lane.stalls_at().unwrap();
+        assert!(next >= first && next >= before + limit && said == limit, "a byte has moved");
+        // The end that waits for its delivery stalls in the same way.
+        let _ = (take(&mut outlet), poll(&mut lane, &window, true));
+        assert!(lane.stalls_at().is_some());
     }
 }

@@ -6,12 +6,14 @@
 
 pub mod bell;
 pub mod chunked;
+pub mod duct;
 pub mod fanout;
 pub mod lane;
 pub mod source;
 pub mod window;
 
 pub use bell::Bell;
+pub use duct::{DuctIn, DuctOut, Taken, duct};
 pub use fanout::{Event, Fanout};
-pub use lane::{Framing, Lane, LaneEnd, LaneHold, is_hung_up, lane};
+pub use lane::{Framing, Lane, LaneEnd, LaneHold, Way, is_hung_up, lane};
 pub use source::{Fill, Source};

@@ -15,7 +15,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
-use crate::flow::{Fill, Framing, LaneEnd, LaneHold, lane};
+use crate::flow::{Fill, Framing, LaneEnd, LaneHold, Way, lane};
 
 /// What the source does next.
 enum Step {
@@ -77,7 +77,7 @@ async fn client(
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let (server, _) = listener.accept().await.unwrap();
-    let (mut lane, hold) = lane(server.into_std().unwrap().into());
+    let (mut lane, hold) = lane(Way::socket(server.into_std().unwrap().into()));
     lane.hang(bell.clone());
     lane.start(Bytes::from_static(PREFACE.as_bytes()), framing, stall).unwrap();
     (lane, hold, client)

@@ -2,7 +2,7 @@
 //! bytes from the sender's thread.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use ::http::header::{CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING};
@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 
 use super::{After, Exchange, answer};
 use crate::edge::{Opener, Opening, ReceiveWish, Received, Receiving, Wants};
-use crate::flow::Framing;
+use crate::flow::{Framing, Way};
 use crate::front::{gate, presence, socket};
 use crate::http::admission::{Asked, ReceiveRequest};
 use crate::http::{Refusal, receive, reply};
@@ -80,7 +80,7 @@ pub async fn exchange(x: Exchange<'_>, request: ReceiveRequest) -> After {
 
 /// The client's descriptor once more, for the sender's thread. Made at the match, not before:
 /// a waiting receiver costs one descriptor.
-fn lane(io: &tokio::net::TcpStream, answer: &Answer) -> io::Result<(OwnedFd, Opener)> {
+fn lane(io: &tokio::net::TcpStream, answer: &Answer) -> io::Result<(Way, Opener)> {
     socket::prepare_lane(io)?;
     if answer.version == Version::HTTP_10 {
         // Its client may read until the end of the connection. From now on only a reset ends it,
@@ -89,7 +89,7 @@ fn lane(io: &tokio::net::TcpStream, answer: &Answer) -> io::Result<(OwnedFd, Ope
     }
     let fd = io.as_fd().try_clone_to_owned()?;
     let answer = answer.clone();
-    Ok((fd, Box::new(move |opening| answer.open(opening))))
+    Ok((Way::socket(fd), Box::new(move |opening| answer.open(opening))))
 }
 
 impl Answer {
