@@ -1,7 +1,7 @@
 //! One node: its parts put together, and the one ordered drain.
 
-use std::io::Write;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+mod listeners;
+
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
@@ -10,6 +10,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, sleep, timeout_at};
 use tracing::{error, info, warn};
 
+use self::listeners::Listeners;
 use crate::config::Config;
 use crate::edge::{Edge, Settings};
 use crate::front::accept::{self, Parts};
@@ -17,7 +18,7 @@ use crate::front::admin;
 use crate::front::fleet::Fleet;
 use crate::front::gate::Gate;
 use crate::front::kernel;
-use crate::front::web::Pages;
+use crate::front::site::Pages;
 use crate::http::admission::Policy;
 use crate::http::health::Process;
 use crate::http::openapi;
@@ -46,9 +47,9 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Serves until a signal ends it, then drains. Returns when nothing is left.
 pub async fn run(config: Config) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
-    let listeners = bind(&config)?;
+    let listeners = Listeners::bind(&config)?;
     let places = listeners.places()?;
-    let Listeners { public, admin } = listeners;
+    let Listeners { public, admin, tls } = listeners;
     let parts = assemble(&config)?;
     watch_panics();
     info!(version = VERSION, node = config.node_id, workers = config.workers, "starting");
@@ -58,8 +59,9 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let admin = admin.map(|listener| admin::start(listener, &parts)).transpose()?;
     let admin = admin.map(|server| (server.handle(), tokio::spawn(server)));
     tokio::spawn(tidy(parts.edge.clone()));
-    info!(listen = ?places.public, admin = places.admin.map(tracing::field::display), "serving");
-    if let Err(error) = greet(&places, config.public_url.as_deref()) {
+    tls.map(|tls| tokio::spawn(tls.watch()));
+    info!(listen = ?places.public, admin = places.admin.map(tracing::field::debug), "serving");
+    if let Err(error) = places.greet(config.public_url.as_deref()) {
         warn!(%error, "cannot write to stdout, serving all the same");
     }
     let polite = tokio::select! {
@@ -83,49 +85,10 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Binds every listener once and lets go of it: what `--check` does beyond reading.
+/// Reads the certificate, binds every listener once and lets go of it: what `--check` does beyond
+/// reading.
 pub fn check(config: &Config) -> anyhow::Result<()> {
-    bind(config).map(drop)
-}
-
-/// What clients and operators connect to.
-struct Listeners {
-    public: Vec<TcpListener>,
-    admin: Option<TcpListener>,
-}
-
-/// Where that is.
-struct Places {
-    public: Vec<SocketAddr>,
-    admin: Option<SocketAddr>,
-}
-
-impl Listeners {
-    fn places(&self) -> std::io::Result<Places> {
-        let public = self.public.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
-        let admin = self.admin.as_ref().map(TcpListener::local_addr).transpose()?;
-        Ok(Places { public, admin })
-    }
-}
-
-fn bind(config: &Config) -> anyhow::Result<Listeners> {
-    let public = |addr: &SocketAddr| {
-        accept::bind(*addr).with_context(|| {
-            format!("cannot listen on {addr} (choose another address with --listen)")
-        })
-    };
-    let admin = |addr: SocketAddr| {
-        accept::bind(addr).with_context(|| {
-            format!(
-                "cannot listen on {addr} for probes and metrics (another node on this machine? \
-                 choose another port with --admin-listen, or none with --admin-listen '')"
-            )
-        })
-    };
-    Ok(Listeners {
-        public: config.listen.iter().map(public).collect::<Result<_, _>>()?,
-        admin: config.admin_listen.map(admin).transpose()?,
-    })
+    Listeners::bind(config).map(drop)
 }
 
 fn assemble(config: &Config) -> anyhow::Result<Parts> {
@@ -173,36 +136,6 @@ fn watch_panics() {
         let place = panic.location().map(|place| format!("{}:{}", place.file(), place.line()));
         error!(place, "a defect of this program was caught; please report it");
     }));
-}
-
-/// Says where it listens, and how to try it. To stdout: the rest is logged to stderr.
-fn greet(places: &Places, public_url: Option<&str>) -> std::io::Result<()> {
-    let mut out = std::io::stdout().lock();
-    for addr in &places.public {
-        writeln!(out, "listening on http://{addr}")?;
-    }
-    if let Some(addr) = places.admin {
-        writeln!(out, "probes and metrics on http://{addr}")?;
-    }
-    let first = || places.public.first().map(reachable);
-    if let Some(base) = public_url.map(str::to_owned).or_else(first) {
-        writeln!(out, "\nReceive in one terminal, send in another, in any order:\n")?;
-        writeln!(out, "  curl -fsSN '{base}/hello'")?;
-        writeln!(out, "  echo 'it works' | curl -sS -T - '{base}/hello'\n")?;
-        writeln!(out, "More: curl -sS '{base}/help'")?;
-    }
-    out.flush()?;
-    Ok(())
-}
-
-/// How a person on this machine reaches `addr`.
-fn reachable(addr: &SocketAddr) -> String {
-    let ip = match addr.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        ip => ip,
-    };
-    format!("http://{}", SocketAddr::new(ip, addr.port()))
 }
 
 /// Gives memory back to the system after a crowd has left; the allocator alone would keep it.

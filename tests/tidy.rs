@@ -31,6 +31,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("actix_server", &["src/front/"]),
     ("actix_web", &["src/front/"]),
     ("bincode", &["cluster/src/codec.rs"]),
+    ("h2", &["src/front/h2/"]),
     ("hoody_pipe", &["src/main.rs"]),
     ("hoody_pipe_cluster", &["src/edge/", "src/front/", "src/node.rs", "src/node/"]),
     ("http", &["src/config/", "src/edge/trunk.rs", "src/front/", "src/http/"]),
@@ -38,6 +39,8 @@ const CRATES: &[(&str, &[&str])] = &[
     ("metrics", &["src/meter.rs"]),
     ("metrics_exporter_prometheus", &["src/meter.rs"]),
     ("openraft", &["cluster/src/raft/"]),
+    ("rustls", &["src/client/", "src/front/tls.rs", "src/front/transport/tests.rs"]),
+    ("tokio_rustls", &["src/front/tls.rs", "src/front/transport.rs", "src/front/transport/"]),
     ("reqwest", &["src/client/", "src/edge/trunk.rs", "cluster/src/"]),
     ("rustls", &["src/client/connect.rs", "src/front/"]),
 ];

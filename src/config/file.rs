@@ -79,7 +79,8 @@ mod tests {
             ("\nwait = 5\nmax-pending = 1", "'max-pending' in line 3; did you mean 'max_pending'?"),
             (
                 "zzz = 1",
-                "unknown key 'zzz' in line 1; the keys are listen, admin_listen, public_url, ",
+                "unknown key 'zzz' in line 1; the keys are listen, tls_listen, tls_cert, tls_key, \
+                 admin_listen, ",
             ),
             ("[wait]\nx = 1\n[serve]", "unknown key 'serve' in line 3"),
             ("check = true", "unknown key 'check' in line 1"),

@@ -10,6 +10,7 @@ mod error;
 mod file;
 pub mod manual;
 pub mod settings;
+mod tls;
 pub mod values;
 
 use std::ffi::OsString;
@@ -20,6 +21,7 @@ use clap::Parser;
 use ipnet::IpNet;
 
 pub use error::{Error, Fault};
+pub use tls::Tls;
 pub use values::{LogFormat, LogLevel};
 
 use errand::Errand;
@@ -63,6 +65,8 @@ pub enum Action {
 pub struct Config {
     /// Public listeners, at least one. Port 0 means any free one.
     pub listen: Vec<SocketAddr>,
+    /// TLS listeners and their certificate; `None`: no TLS.
+    pub tls: Option<Tls>,
     /// Where probes, metrics and drain are answered (spec §19); `None`: nowhere.
     pub admin_listen: Option<SocketAddr>,
     /// The base of URLs in texts, without trailing `/`; otherwise taken from each request.
@@ -125,7 +129,7 @@ fn asked(args: Vec<OsString>) -> Result<Asked, Error> {
     let line = CommandLine::try_parse_from(args)?;
     let errand = match line.command {
         None => return invocation(line.flags).map(Box::new).map(Asked::Relay),
-        Some(Command::Serve(flags)) => return invocation(flags).map(Box::new).map(Asked::Relay),
+        Some(Command::Serve(flags)) => return invocation(*flags).map(Box::new).map(Asked::Relay),
         Some(Command::Send(flags)) => Errand::Send(flags.sorted()?),
         Some(Command::Receive(flags)) => Errand::Receive(flags),
         Some(Command::Status(flags)) => Errand::Status(flags),
@@ -149,7 +153,9 @@ fn invocation(flags: Flags) -> Result<Invocation, Error> {
         (false, true) => Action::PrintConfig,
         (false, false) => Action::Serve,
     };
-    Ok(Invocation { action, config: flags.settings.or(file).into() })
+    let settings = flags.settings.or(file);
+    Tls::of(&settings).map_err(|why| Error::new(Fault::Value, &why))?;
+    Ok(Invocation { action, config: settings.into() })
 }
 
 impl Config {
@@ -172,10 +178,13 @@ impl From<Settings> for Config {
         let stall = said.stall.map_or(defaults::STALL_S, |time| time.0);
         let idle_timeout = said.idle_timeout.map_or(defaults::IDLE_TIMEOUT_S, |time| time.0);
         let drain_timeout = said.drain_timeout.map_or(defaults::DRAIN_TIMEOUT_S, |time| time.0);
+        // Incomplete settings of TLS were refused before.
+        let tls = Tls::of(&said).ok().flatten();
         Self {
             listen: said
                 .listen
                 .map_or(vec![defaults::LISTEN], |all| all.into_iter().map(|one| one.0).collect()),
+            tls,
             admin_listen: said.admin_listen.map_or(Some(defaults::ADMIN_LISTEN), |admin| admin.0),
             public_url: said.public_url.map(|url| url.0),
             trusted_proxies: said.trusted_proxies.map_or_else(defaults::trusted_proxies, |n| n.0),
@@ -210,9 +219,13 @@ impl From<Settings> for Config {
 
 impl From<&Config> for Settings {
     fn from(config: &Config) -> Self {
+        let tls = config.tls.as_ref();
         let off_is_zero = |time: Option<Duration>| Some(Seconds(time.map_or(0, |t| t.as_secs())));
         Self {
             listen: Some(config.listen.iter().copied().map(Address).collect()),
+            tls_listen: tls.map(|tls| tls.listen.iter().copied().map(Address).collect()),
+            tls_cert: tls.map(|tls| tls.cert.clone()),
+            tls_key: tls.map(|tls| tls.key.clone()),
             admin_listen: Some(MaybeAddress(config.admin_listen)),
             public_url: config.public_url.clone().map(BaseUrl),
             trusted_proxies: Some(Networks(config.trusted_proxies.clone())),

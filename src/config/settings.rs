@@ -62,7 +62,7 @@ pub struct CommandLine {
 pub enum Command {
     /// Run the relay; the same as no subcommand.
     #[command(after_help = AFTER, max_term_width = 100)]
-    Serve(Flags),
+    Serve(Box<Flags>),
     /// Send a file, stdin or the output of a command to those who receive at the URL.
     Send(SendFlags),
     /// Receive what is sent to the URL.
@@ -105,6 +105,16 @@ pub struct Settings {
     #[arg(env = "HOODY_PIPE_LISTEN", hide_env = true)]
     #[serde(deserialize_with = "at_least_one")]
     pub listen: Option<Vec<Address>>,
+    /// Listen here for TLS (HTTP/1.1 and HTTP/2); can be given several times [default: off].
+    #[arg(long, value_name = "ADDRESS:PORT", value_delimiter = ',')]
+    #[arg(env = "HOODY_PIPE_TLS_LISTEN", hide_env = true)]
+    pub tls_listen: Option<Vec<Address>>,
+    /// The certificate chain for --tls-listen, PEM; read again when it changes and on SIGHUP.
+    #[arg(long, value_name = "FILE", env = "HOODY_PIPE_TLS_CERT", hide_env = true)]
+    pub tls_cert: Option<PathBuf>,
+    /// The private key of that certificate, PEM.
+    #[arg(long, value_name = "FILE", env = "HOODY_PIPE_TLS_KEY", hide_env = true)]
+    pub tls_key: Option<PathBuf>,
     /// Listen here for probes, metrics and drain; '' for nowhere [default: 127.0.0.1:9090].
     #[arg(long, value_name = "ADDRESS:PORT", env = "HOODY_PIPE_ADMIN_LISTEN", hide_env = true)]
     pub admin_listen: Option<MaybeAddress>,
@@ -183,6 +193,9 @@ impl Settings {
     pub fn or(self, weaker: Self) -> Self {
         Self {
             listen: self.listen.or(weaker.listen),
+            tls_listen: self.tls_listen.or(weaker.tls_listen),
+            tls_cert: self.tls_cert.or(weaker.tls_cert),
+            tls_key: self.tls_key.or(weaker.tls_key),
             admin_listen: self.admin_listen.or(weaker.admin_listen),
             public_url: self.public_url.or(weaker.public_url),
             trusted_proxies: self.trusted_proxies.or(weaker.trusted_proxies),

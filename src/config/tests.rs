@@ -53,6 +53,7 @@ fn nothing_said_is_the_defaults_of_the_specification() {
     let nets: Vec<String> = config.trusted_proxies.iter().map(IpNet::to_string).collect();
     assert_eq!(nets, ["127.0.0.0/8", "::1/128"]);
     assert_eq!((config.public_url, config.allowed_hosts.len()), (None, 0));
+    assert_eq!(config.tls, None);
     assert!(!config.allow_private_network && !config.no_public_metrics && config.workers >= 1);
     assert_eq!(config.wait, Duration::from_secs(300));
     assert_eq!((config.stall, config.idle_timeout), (Some(Duration::from_secs(300)), None));
@@ -80,7 +81,8 @@ fn the_admin_listener_can_be_switched_off_everywhere() {
 
 #[test]
 fn every_flag_is_heard_with_and_without_the_word_serve() {
-    let flags = "--listen 127.0.0.1:1 --listen [::1]:2 \
+    let flags = "--listen 127.0.0.1:1 --listen [::1]:2 --tls-listen [::]:3 --tls-listen 127.0.0.1:4 \
+                 --tls-cert c.pem --tls-key k.pem \
                  --admin-listen [::1]:3 --no-public-metrics --node-id a --region eu --public-url https://p.example/ \
                  --trusted-proxies 10.0.0.0/8 --allowed-hosts a.example,B.example \
                  --allow-private-network --wait 1m --stall 0 --idle-timeout 9 --drain-timeout 0 \
@@ -90,6 +92,9 @@ fn every_flag_is_heard_with_and_without_the_word_serve() {
     let flags: Vec<&str> = flags.split_whitespace().collect();
     let got = config(&flags);
     assert_eq!(got.listen, ["127.0.0.1:1".parse().unwrap(), "[::1]:2".parse().unwrap()]);
+    let tls = got.tls.clone().unwrap();
+    assert_eq!(tls.listen, ["[::]:3".parse().unwrap(), "127.0.0.1:4".parse().unwrap()]);
+    assert_eq!((tls.cert, tls.key), ("c.pem".into(), "k.pem".into()));
     assert_eq!(got.public_url.as_deref(), Some("https://p.example"));
     assert_eq!(got.trusted_proxies, ["10.0.0.0/8".parse().unwrap()]);
     assert_eq!(got.allowed_hosts, ["a.example", "b.example"]);
@@ -124,9 +129,11 @@ fn print_config_and_check_are_actions_of_either_spelling() {
 #[test]
 fn what_is_printed_reads_back_to_the_same() {
     let flags = ["--public-url", "http://p", "--stall", "0", "--idle-timeout", "60"];
+    let tls = ["--tls-listen", "[::]:3", "--tls-cert", "c.pem", "--tls-key", "k.pem"];
     for config in [
         Config::default(),
         config(&flags),
+        config(&tls),
         config(&["--trusted-proxies", "", "--admin-listen", ""]),
     ] {
         let file = File::new("printed", &config.to_toml());
@@ -150,7 +157,10 @@ fn mistakes_exit_with_2_and_say_what_to_do() {
         (vec!["send", "--header", "nonsense", "http://h/x"], "write it as 'Name: value'"),
         (vec!["cancel"], "required arguments were not provided"),
         (vec!["completions", "tcsh"], "[possible values: bash, zsh, fish]"),
-        (vec!["--tls-listen", "0.0.0.0:1"], "unexpected argument '--tls-listen'"),
+        (vec!["--tls-listen", "0.0.0.0:1"], "add --tls-cert FILE and --tls-key FILE, both PEM"),
+        (vec!["--tls-listen", "[::]:1", "--tls-cert", "c"], "add --tls-key FILE"),
+        (vec!["--tls-listen", "[::]:1", "--tls-key", "k"], "add --tls-cert FILE"),
+        (vec!["--tls-cert", "c", "--tls-key", "k"], "add --tls-listen ADDRESS:PORT"),
         (vec!["--cluster-listen", "0.0.0.0:1"], "unexpected argument '--cluster-listen'"),
         (vec!["--cluster-peers", "a:7946"], "unexpected argument '--cluster-peers'"),
         (vec!["--cluster-secret-file", "x"], "unexpected argument '--cluster-secret-file'"),

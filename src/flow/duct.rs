@@ -79,7 +79,8 @@ pub fn duct() -> (DuctIn, DuctOut) {
 }
 
 impl DuctIn {
-    /// Copies in as much of `parts` as there is room for, and says how many bytes.
+    /// Copies in as much of `parts` as there is room for, and says how many bytes. If all fits and
+    /// it is the `last`, that is the end: whoever takes the bytes sees the end behind them at once.
     ///
     /// # Errors
     /// The other end is gone, or the end was said before.
@@ -87,6 +88,7 @@ impl DuctIn {
         &self,
         cx: &mut Context<'_>,
         parts: &[IoSlice<'_>],
+        last: bool,
     ) -> Poll<io::Result<usize>> {
         let mut state = self.0.lock();
         if state.outlet == Outlet::Dropped || state.inlet != Inlet::Open {
@@ -97,10 +99,15 @@ impl DuctIn {
             register(&mut state.writer, cx);
             return Poll::Pending;
         }
+        let mut all = true;
         for part in parts {
             let fits = part.len().min(room);
             state.bytes.extend_from_slice(&part[..fits]);
             room -= fits;
+            all &= fits == part.len();
+        }
+        if last && all {
+            state.inlet = Inlet::Finished;
         }
         let put = state.bytes.len() - had;
         let reader = if had == 0 && put > 0 { state.reader.take() } else { None };
@@ -181,6 +188,12 @@ impl DuctOut {
         Poll::Ready(Taken::Bytes(bytes))
     }
 
+    /// Has everything been taken, with the end behind it?
+    pub fn is_over(&self) -> bool {
+        let state = self.0.lock();
+        state.bytes.is_empty() && state.inlet == Inlet::Finished
+    }
+
     /// Everything up to the end was delivered. Said before [`Taken::End`] came out, it is a drop.
     pub fn acknowledge(self) {
         let mut state = self.0.lock();
@@ -245,7 +258,7 @@ mod tests {
     }
 
     fn put(inlet: &DuctIn, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        inlet.poll_write(&mut Context::from_waker(Waker::noop()), &[IoSlice::new(bytes)])
+        inlet.poll_write(&mut Context::from_waker(Waker::noop()), &[IoSlice::new(bytes)], false)
     }
 
     fn take(outlet: &mut DuctOut) -> Poll<Taken> {
@@ -277,8 +290,8 @@ mod tests {
         let waker = Waker::from(woken.clone());
         let mut cx = Context::from_waker(&waker);
         let parts = [IoSlice::new(&[1; CAPACITY]), IoSlice::new(&[2; 5])];
-        assert!(matches!(inlet.poll_write(&mut cx, &parts), Poll::Ready(Ok(CAPACITY))));
-        assert!(inlet.poll_write(&mut cx, &parts).is_pending());
+        assert!(matches!(inlet.poll_write(&mut cx, &parts, true), Poll::Ready(Ok(CAPACITY))));
+        assert!(inlet.poll_write(&mut cx, &parts, true).is_pending());
         assert!(inlet.taken().is_none());
         let _ = outlet.poll_take(&mut Context::from_waker(Waker::noop()), 1);
         assert_eq!(woken.0.load(Ordering::SeqCst), 0, "one byte is not worth it");
@@ -299,6 +312,19 @@ mod tests {
         assert!(inlet.poll_acknowledged(&mut cx).is_pending(), "taken is not delivered");
         outlet.acknowledge();
         assert!(matches!(inlet.poll_acknowledged(&mut cx), Poll::Ready(Ok(()))));
+    }
+
+    #[test]
+    fn the_end_comes_with_the_last_bytes() {
+        let (inlet, mut outlet) = duct();
+        let mut cx = Context::from_waker(Waker::noop());
+        let parts = [IoSlice::new(b"la"), IoSlice::new(b"st")];
+        assert!(!outlet.is_over());
+        assert!(matches!(inlet.poll_write(&mut cx, &parts, true), Poll::Ready(Ok(4))));
+        assert!(!outlet.is_over());
+        assert!(matches!(take(&mut outlet), Poll::Ready(Taken::Bytes(_))));
+        assert!(outlet.is_over());
+        assert_eq!(take(&mut outlet), Poll::Ready(Taken::End));
     }
 
     #[test]
@@ -336,7 +362,7 @@ mod tests {
                 for mut piece in body.chunks(step) {
                     while !piece.is_empty() {
                         let parts = [IoSlice::new(piece)];
-                        let put = poll_fn(|cx| inlet.poll_write(cx, &parts)).await.unwrap();
+                        let put = poll_fn(|cx| inlet.poll_write(cx, &parts, false)).await.unwrap();
                         piece = &piece[put..];
                     }
                 }

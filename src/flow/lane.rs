@@ -194,7 +194,7 @@ impl Lane {
         if count == 0 {
             return Poll::Ready(Ok(0));
         }
-        let written = self.way.poll_write(cx, &parts[..count]);
+        let written = self.way.poll_write(cx, &parts[..count], piece.last);
         if written.is_pending() {
             self.blocked.get_or_insert_with(Instant::now);
         }

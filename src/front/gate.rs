@@ -33,6 +33,8 @@ struct Inner {
     wanted: Notify,
     /// No new parties: the node is stopping (spec §22, drain).
     closed: AtomicBool,
+    /// Told when it is closed.
+    closing: Notify,
     /// Requests waiting for a match, by client address.
     waiting: Mutex<HashMap<IpAddr, usize>>,
     waiting_max: usize,
@@ -56,6 +58,7 @@ impl Gate {
             draining: AtomicBool::new(false),
             wanted: Notify::new(),
             closed: AtomicBool::new(false),
+            closing: Notify::new(),
             waiting: Mutex::default(),
             waiting_max,
             roles: Default::default(),
@@ -89,11 +92,21 @@ impl Gate {
     /// No new parties from now on.
     pub fn close(&self) {
         self.0.closed.store(true, Ordering::Release);
+        self.0.closing.notify_waiters();
     }
 
     /// Is the node stopping?
     fn is_closed(&self) -> bool {
         self.0.closed.load(Ordering::Acquire)
+    }
+
+    /// Waits until the node is stopping. Cancel-safe.
+    pub async fn closed(&self) {
+        let closing = self.0.closing.notified();
+        // Created before the look, it hears a close that comes after it.
+        if !self.is_closed() {
+            closing.await;
+        }
     }
 
     /// Counts one waiting request of `client`, if the node takes new ones at all (spec §7, steps 8

@@ -4,8 +4,8 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use tokio::io::Interest;
-use tokio::net::TcpStream;
 
+use super::transport::Socket;
 use super::{kernel, socket};
 
 /// How long a receiver's kernel may owe an acknowledgement before its host counts as vanished
@@ -20,7 +20,8 @@ const ACK_PAUSE: (Duration, Duration) = (Duration::from_micros(500), Duration::f
 
 /// Waits until the client closes, half-closes or resets. For parties whose input nobody reads:
 /// unread data does not hide the end, and is still there afterwards. Cancel-safe.
-pub async fn gone(stream: &TcpStream) {
+pub async fn gone(socket: &Socket) {
+    let stream = socket.stream();
     while let Ok(ready) = stream.ready(Interest::READABLE).await {
         if ready.is_read_closed() {
             return;
@@ -31,17 +32,17 @@ pub async fn gone(stream: &TcpStream) {
 
 /// Waits until the connection is broken. For senders whose body is being read, where a half-close
 /// is found by reading. Cancel-safe.
-pub async fn broken(stream: &TcpStream) {
+pub async fn broken(socket: &Socket) {
     // An error here means that the runtime is going down.
-    let _ = stream.ready(Interest::ERROR).await;
+    let _ = socket.stream().ready(Interest::ERROR).await;
 }
 
 /// Waits until the client's host has owed an acknowledgement for 60 s. Cancel-safe.
-pub async fn vanished(stream: &TcpStream) {
+pub async fn vanished(socket: &Socket) {
     let mut owing = None;
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
-        let Ok(silent) = kernel::silent_for(stream) else { return };
+        let Ok(silent) = kernel::silent_for(socket.stream()) else { return };
         let now = Instant::now();
         owing = owing_since(owing, silent, now);
         if owing.is_some_and(|since| now - since >= SILENT_MAX) {
@@ -58,11 +59,12 @@ fn owing_since(before: Option<Instant>, silent: Option<Duration>, now: Instant) 
 }
 
 /// Waits until the client's kernel has acknowledged everything written so far: proof that it is
-/// alive. A client that was killed with every buffer full answers with a reset instead.
-/// Cancel-safe.
-pub async fn acknowledged(stream: &TcpStream) -> io::Result<()> {
+/// alive. A client that was killed with every buffer full answers with a reset instead. What is
+/// written meanwhile, by other streams of the connection, is not waited for. Cancel-safe.
+pub async fn acknowledged(socket: &Socket) -> io::Result<()> {
     let (mut pause, longest) = ACK_PAUSE;
-    while kernel::unacknowledged(stream)? > 0 {
+    let before = socket.sent();
+    while u64::from(kernel::unacknowledged(socket.stream())?) > socket.sent() - before {
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(longest);
     }

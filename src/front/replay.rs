@@ -6,16 +6,15 @@
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use ::http::Version;
 use ::http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HeaderName, TRANSFER_ENCODING, UPGRADE};
 use bytes::{Buf, Bytes};
 use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
-use super::socket;
+use super::transport::Transport;
 use crate::http::RequestHead;
 
 /// Fields about the connection and the body, which are ours to deal with.
@@ -36,13 +35,13 @@ const RAW: &AsciiSet = &CONTROLS
 
 /// A socket on which one request is read first, and nothing after it.
 pub struct Replay {
-    io: Rc<TcpStream>,
+    io: Rc<Transport>,
     request: Bytes,
 }
 
 impl Replay {
     /// Says `head` again on `io`.
-    pub fn new(io: Rc<TcpStream>, head: &RequestHead) -> Self {
+    pub fn new(io: Rc<Transport>, head: &RequestHead) -> Self {
         Self { io, request: rebuild(head).into() }
     }
 }
@@ -91,22 +90,15 @@ impl AsyncWrite for Replay {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        loop {
-            ready!(self.io.poll_write_ready(cx))?;
-            match self.io.try_write(bytes) {
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
-                done => return Poll::Ready(done),
-            }
-        }
+        self.io.poll_write(cx, bytes)
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.io.poll_flush(cx)
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        socket::half_close(&self.io);
-        Poll::Ready(Ok(()))
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.io.poll_half_close(cx)
     }
 }
 

@@ -20,6 +20,13 @@ const USER_TIMEOUT: Duration = Duration::from_secs(60);
 /// Most output of one receiver that the kernel holds unsent (spec §2, P5).
 const UNSENT_MAX: u32 = 64 << 10;
 
+/// The same where the bytes go through a duct (32 KiB) and through TLS or HTTP/2 before: the three
+/// hold 64 KiB in all.
+const FRAMED_UNSENT_MAX: u32 = 16 << 10;
+
+/// Most output that TLS holds unsent: one record.
+pub const TLS_UNSENT_MAX: usize = 16 << 10;
+
 /// What every client socket has. Set once on the listener: Linux hands it on to what it accepts.
 pub fn prepare(listener: &impl AsFd) -> io::Result<()> {
     let (idle, interval, probes) = KEEPALIVE;
@@ -33,10 +40,10 @@ pub fn prepare(listener: &impl AsFd) -> io::Result<()> {
 
 /// What a receiver's socket gets when it is matched. Linux counts a closed window as
 /// unacknowledged data, so the user timeout would kill a paused player: the stall limit and the
-/// watch on acknowledgements take its place.
-pub fn prepare_lane(stream: &TcpStream) -> io::Result<()> {
+/// watch on acknowledgements take its place. `framed`: through a duct and TLS or HTTP/2.
+pub fn prepare_lane(stream: &TcpStream, framed: bool) -> io::Result<()> {
     let socket = SockRef::from(stream);
-    socket.set_tcp_notsent_lowat(UNSENT_MAX)?;
+    socket.set_tcp_notsent_lowat(if framed { FRAMED_UNSENT_MAX } else { UNSENT_MAX })?;
     socket.set_tcp_user_timeout(None)
 }
 
@@ -60,21 +67,6 @@ pub fn restore(stream: &TcpStream) {
 pub fn reset_on_close(stream: &TcpStream) {
     // Only a closed socket can refuse this.
     let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
-}
-
-/// Sends FIN; what arrives can still be read.
-pub fn half_close(stream: &TcpStream) {
-    // Only a closed socket can refuse this.
-    let _ = SockRef::from(stream).shutdown(std::net::Shutdown::Write);
-}
-
-/// Reads some bytes; 0 is the end. See [`poll_readv`].
-pub fn poll_read(
-    stream: &TcpStream,
-    cx: &mut Context<'_>,
-    into: &mut [u8],
-) -> Poll<io::Result<usize>> {
-    poll_readv(stream, cx, &mut [IoSliceMut::new(into)])
 }
 
 /// Reads some bytes into several buffers; 0 is the end.
@@ -110,27 +102,15 @@ pub fn forget_readiness(stream: &TcpStream) {
         .try_io(Interest::READABLE, || -> io::Result<()> { Err(io::ErrorKind::WouldBlock.into()) });
 }
 
-/// Writes all of `bytes`. Not cancel-safe: a dropped call may have written a part.
-pub async fn write_all(stream: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {
-    while !bytes.is_empty() {
-        stream.writable().await?;
-        match stream.try_write(bytes) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(n) => bytes = &bytes[n..],
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
-            Err(e) => return Err(e),
-        }
-    }
-    Ok(())
-}
-
 /// Reads and drops what arrives until the peer closes. Bound it with a timeout.
 pub async fn discard(stream: &TcpStream) {
     /// One read; on the heap only while something is dropped.
     const BLOCK: usize = 64 << 10;
     let mut block = vec![0; BLOCK];
     loop {
-        match std::future::poll_fn(|cx| poll_read(stream, cx, &mut block)).await {
+        match std::future::poll_fn(|cx| poll_readv(stream, cx, &mut [IoSliceMut::new(&mut block)]))
+            .await
+        {
             Ok(0) | Err(_) => return,
             Ok(_) => {}
         }

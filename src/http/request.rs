@@ -50,3 +50,24 @@ pub struct Reply {
     /// The whole body.
     pub body: Bytes,
 }
+
+/// A host name, an IPv4 address or a bracketed IPv6 address, with or without a port.
+pub fn is_host(host: &[u8]) -> bool {
+    let (name, rest) = match host.strip_prefix(b"[") {
+        Some(inner) => match inner.iter().position(|&b| b == b']') {
+            Some(end) => (&inner[..end], &inner[end + 1..]),
+            None => return false,
+        },
+        None => host.split_at(host.iter().position(|&b| b == b':').unwrap_or(host.len())),
+    };
+    let v6 = host.starts_with(b"[");
+    let name_ok = name.iter().all(|&b| match b {
+        b':' => v6,
+        b => b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%".contains(&b),
+    });
+    let port_ok = rest.is_empty()
+        || rest
+            .strip_prefix(b":")
+            .is_some_and(|p| p.len() <= 5 && p.iter().all(u8::is_ascii_digit));
+    !name.is_empty() && name_ok && port_ok
+}

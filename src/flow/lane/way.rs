@@ -52,15 +52,17 @@ impl Way {
         Ok(())
     }
 
-    /// Writes some bytes of `parts`, of which one at least is not empty.
+    /// Writes some bytes of `parts`, of which one at least is not empty; `last`: the end marker is
+    /// among them.
     pub(super) fn poll_write(
         &self,
         cx: &mut Context<'_>,
         parts: &[IoSlice<'_>],
+        last: bool,
     ) -> Poll<io::Result<usize>> {
         let stream = match &self.0 {
             Kind::Open(stream) => stream,
-            Kind::Duct(inlet) => return inlet.poll_write(cx, parts),
+            Kind::Duct(inlet) => return inlet.poll_write(cx, parts, last),
             Kind::Closed(_) => return Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
         };
         loop {
@@ -75,8 +77,8 @@ impl Way {
         }
     }
 
-    /// Says that all is written. Ready when all of it, this end included, is with the client's
-    /// kernel side: at once for a descriptor, after the acknowledgement for a duct.
+    /// Says that all is written. Ready when all of it, this end included, is with the kernel: at once
+    /// for a descriptor, after the acknowledgement for a duct.
     pub(super) fn poll_finish(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &self.0 {
             Kind::Duct(inlet) => {
@@ -93,7 +95,7 @@ impl Way {
             Kind::Open(stream) => rustix::io::write(stream, bytes).is_ok(),
             Kind::Duct(inlet) => {
                 let mut cx = Context::from_waker(std::task::Waker::noop());
-                inlet.poll_write(&mut cx, &[IoSlice::new(bytes)]).is_ready()
+                inlet.poll_write(&mut cx, &[IoSlice::new(bytes)], false).is_ready()
             }
             Kind::Closed(_) => false,
         };

@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use ::http::header::{CONTENT_LENGTH, HeaderName, HeaderValue};
 use ::http::{HeaderMap, StatusCode, Version};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::front::socket;
+use crate::front::transport::Transport;
 use crate::http::Reply;
 
 /// How long a client may take to accept a reply that fits its window many times over.
@@ -19,14 +18,14 @@ const DRAIN_MAX: Duration = Duration::from_secs(1);
 
 /// Writes `reply` whole. `close`: say that the connection ends.
 pub async fn write(
-    io: &TcpStream,
+    io: &Transport,
     version: Version,
     reply: &Reply,
     close: bool,
     head_only: bool,
 ) -> std::io::Result<()> {
     let bytes = encode(version, reply, close, head_only);
-    let written = timeout(WRITE_MAX, socket::write_all(io, &bytes)).await;
+    let written = timeout(WRITE_MAX, io.write_all(&bytes)).await;
     written.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))
 }
 
@@ -78,11 +77,15 @@ pub fn end_head(out: &mut Vec<u8>, close: bool) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Ends a connection whose request was not read to its end: FIN, then at most one second of reading
-/// and dropping. A plain half-close, because a reset discards what the client has not read yet.
-pub async fn linger(io: &TcpStream) {
-    socket::half_close(io);
-    let _ = timeout(DRAIN_MAX, socket::discard(io)).await;
+/// Ends a connection whose request was not read to its end: FIN (below TLS after close_notify), then
+/// reading and dropping, at most a second in all. A plain half-close, because a reset discards what
+/// the client has not read yet.
+pub async fn linger(io: &Transport) {
+    let end = async {
+        io.half_close().await;
+        io.discard().await;
+    };
+    let _ = timeout(DRAIN_MAX, end).await;
 }
 
 #[cfg(test)]

@@ -9,12 +9,11 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
 use crate::flow::chunked::Decoder;
 use crate::flow::{Fill, Source};
-use crate::front::socket;
+use crate::front::transport::Transport;
 use crate::http::BodyKind;
 use crate::pipe::Failure;
 
@@ -31,7 +30,7 @@ const DISCARD: usize = 64 << 10;
 
 /// A request body. Reads nothing until it is polled.
 pub struct SocketBody<'a> {
-    io: &'a TcpStream,
+    io: &'a Transport,
     framing: Framing,
     /// Read, but not yet taken: what came with the head, or behind a chunk.
     spill: BytesMut,
@@ -46,7 +45,7 @@ enum Framing {
 
 impl<'a> SocketBody<'a> {
     /// A body whose first bytes came with the head.
-    pub fn new(io: &'a TcpStream, kind: BodyKind, read: BytesMut) -> Self {
+    pub fn new(io: &'a Transport, kind: BodyKind, read: BytesMut) -> Self {
         let framing = match kind {
             BodyKind::Empty => Framing::Length(0),
             BodyKind::Length(length) => Framing::Length(length),
@@ -88,7 +87,7 @@ impl<'a> SocketBody<'a> {
         }
         let most = into.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
         let bytes = if self.spill.is_empty() {
-            match ready!(socket::poll_read(self.io, cx, &mut into[..most])) {
+            match ready!(self.io.poll_read(cx, &mut into[..most])) {
                 Ok(0) | Err(_) => return Poll::Ready(Err(Failure::SenderLost)),
                 Ok(bytes) => bytes,
             }
@@ -191,7 +190,7 @@ fn unspill(
 
 /// One read: first into `data`, what is more into `spill` (which is empty). Returns both together.
 fn poll_spilling(
-    io: &TcpStream,
+    io: &Transport,
     cx: &mut Context<'_>,
     data: &mut [u8],
     spill: &mut BytesMut,
@@ -199,7 +198,7 @@ fn poll_spilling(
     let direct = data.len();
     spill.resize(SPILL, 0);
     let slices = &mut [IoSliceMut::new(data), IoSliceMut::new(spill)];
-    let read = socket::poll_readv(io, cx, slices);
+    let read = io.poll_readv(cx, slices);
     let got = if let Poll::Ready(Ok(n)) = read { n } else { 0 };
     spill.truncate(got.saturating_sub(direct));
     read
@@ -220,9 +219,10 @@ fn usize_of(n: u64) -> usize {
 mod tests {
     use proptest::prelude::*;
     use tokio::io::AsyncWriteExt;
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
+    use crate::front::transport::Socket;
 
     /// What came out, and how it ended: the body, whether it ended, and what is left behind it.
     type Read = (Vec<u8>, Result<Option<Vec<u8>>, Failure>);
@@ -236,6 +236,7 @@ mod tests {
             let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
             client.set_nodelay(true).unwrap();
             let (io, _) = listener.accept().await.unwrap();
+            let io = Transport::plain(Socket::new(io));
             let mut pieces = pieces.into_iter();
             let head = BytesMut::from(&pieces.next().unwrap_or_default()[..]);
             let sent = async move {

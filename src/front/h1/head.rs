@@ -9,10 +9,10 @@ use std::time::Duration;
 use ::http::header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use ::http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 use bytes::{Buf, BytesMut};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
-use crate::front::socket;
+use crate::front::transport::Transport;
+use crate::http::request::is_host;
 use crate::http::{BodyKind, Refusal, RequestHead, target};
 
 /// Most bytes of a head (spec §20).
@@ -43,14 +43,23 @@ pub struct Parsed {
     pub keep_alive: bool,
 }
 
-/// Reads the next head into `buf` and parses it. `Ok(None)`: the client went away, or was silent for
-/// too long. What follows the head stays in `buf`.
+/// What came of reading a head.
+pub enum Read {
+    /// A head; it still stands in the buffer.
+    Head(Box<Parsed>),
+    /// A plain connection that begins as HTTP/2 does; all of it still stands in the buffer.
+    Http2,
+    /// The client went away, or was silent for too long.
+    End,
+}
+
+/// Reads the next head into `buf` and parses it. What follows the head stays in `buf`.
 pub async fn read(
-    io: &TcpStream,
+    io: &Transport,
     buf: &mut BytesMut,
     peer: IpAddr,
     first: bool,
-) -> Result<Option<Parsed>, Refusal> {
+) -> Result<Read, Refusal> {
     let silence = if first { HEAD_WAIT } else { IDLE_WAIT };
     // What has come already is the beginning of a head.
     let silence = if buf.is_empty() { silence } else { HEAD_WAIT };
@@ -64,25 +73,29 @@ pub async fn read(
                 return Err(Refusal::HeadTooLarge);
             }
             if let Some(len) = end {
-                return parse(&buf[..len], peer).map(Some);
+                if first && !io.is_secure() && buf.starts_with(HTTP2_PREFACE) {
+                    return Ok(Read::Http2);
+                }
+                let parsed = parse(&buf[..len], peer, io.is_secure())?;
+                return Ok(Read::Head(Box::new(parsed)));
             }
         }
         match timeout_at(until, fill(io, buf)).await {
-            Ok(Ok(0) | Err(_)) => return Ok(None),
+            Ok(Ok(0) | Err(_)) => return Ok(Read::End),
             Ok(Ok(_)) if had == 0 && !first => until = Instant::now() + HEAD_WAIT,
             Ok(Ok(_)) => {}
-            Err(_) if buf.is_empty() => return Ok(None),
+            Err(_) if buf.is_empty() => return Ok(Read::End),
             Err(_) => return Err(Refusal::HeadTimeout),
         }
     }
 }
 
 /// Adds one read to `buf`. Cancel-safe: `buf` grows only when bytes have arrived.
-async fn fill(io: &TcpStream, buf: &mut BytesMut) -> std::io::Result<usize> {
+async fn fill(io: &Transport, buf: &mut BytesMut) -> std::io::Result<usize> {
     std::future::poll_fn(|cx| {
         let had = buf.len();
         buf.resize(had + READ, 0);
-        let read = socket::poll_read(io, cx, &mut buf[had..]);
+        let read = io.poll_read(cx, &mut buf[had..]);
         let got = if let std::task::Poll::Ready(Ok(n)) = read { n } else { 0 };
         buf.truncate(had + got);
         if buf.is_empty() {
@@ -150,9 +163,9 @@ pub fn version_of(bytes: &[u8]) -> Version {
 }
 
 /// Parses a complete head whose lines end in CRLF.
-fn parse(bytes: &[u8], peer: IpAddr) -> Result<Parsed, Refusal> {
+fn parse(bytes: &[u8], peer: IpAddr, secure: bool) -> Result<Parsed, Refusal> {
     if bytes.starts_with(HTTP2_PREFACE) {
-        return Err(Refusal::Malformed("HTTP/2 is not served here, use HTTP/1.1"));
+        return Err(Refusal::Malformed("HTTP/2 begins a connection, and through TLS by ALPN"));
     }
     let line_end =
         bytes.windows(2).position(|w| w == b"\r\n").ok_or(Refusal::Malformed("no request line"))?;
@@ -168,7 +181,7 @@ fn parse(bytes: &[u8], peer: IpAddr) -> Result<Parsed, Refusal> {
         headers.insert(HOST, host.ok_or(Refusal::Malformed("the authority is malformed"))?);
     }
     let keep_alive = version == Version::HTTP_11 && !asks_to_close(&headers);
-    let head = RequestHead { method, target, version, headers, body, peer, secure: false };
+    let head = RequestHead { method, target, version, headers, body, peer, secure };
     Ok(Parsed { head, len: bytes.len(), keep_alive })
 }
 
@@ -225,27 +238,6 @@ fn check_host(headers: &HeaderMap, version: Version) -> Result<(), Refusal> {
         (None, _) if version == Version::HTTP_10 => Ok(()),
         (None, _) => Err(Refusal::Malformed("no Host")),
     }
-}
-
-/// A host name, an IPv4 address or a bracketed IPv6 address, with or without a port.
-fn is_host(host: &[u8]) -> bool {
-    let (name, rest) = match host.strip_prefix(b"[") {
-        Some(inner) => match inner.iter().position(|&b| b == b']') {
-            Some(end) => (&inner[..end], &inner[end + 1..]),
-            None => return false,
-        },
-        None => host.split_at(host.iter().position(|&b| b == b':').unwrap_or(host.len())),
-    };
-    let v6 = host.starts_with(b"[");
-    let name_ok = name.iter().all(|&b| match b {
-        b':' => v6,
-        b => b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%".contains(&b),
-    });
-    let port_ok = rest.is_empty()
-        || rest
-            .strip_prefix(b":")
-            .is_some_and(|p| p.len() <= 5 && p.iter().all(u8::is_ascii_digit));
-    !name.is_empty() && name_ok && port_ok
 }
 
 /// How the body is delimited, if there is exactly one way to read that.
@@ -312,7 +304,7 @@ mod tests {
         for piece in bytes.chunks(step.max(1)) {
             buf.extend_from_slice(piece);
             if let Some(len) = scan.head_end(&mut buf)? {
-                return parse(&buf[..len], PEER).map(Some);
+                return parse(&buf[..len], PEER, false).map(Some);
             }
         }
         Ok(None)

@@ -17,37 +17,29 @@ use std::net::IpAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 
-use ::http::{Method, StatusCode, Version};
+use ::http::{Method, Version};
 use bytes::{Buf, BytesMut};
-use ipnet::IpNet;
-use tokio::net::TcpStream;
 
-use super::gate::Gate;
-
-use crate::edge::Edge;
-use crate::http::admission::{CancelRequest, Decision, Policy, StatusRequest, decide};
+use super::context::{Context, length_of};
+use super::transport::Transport;
+use crate::http::admission::{CancelRequest, Decision, StatusRequest, decide};
 use crate::http::headers::head_of;
 use crate::http::target::TARGET_MAX;
 use crate::http::{BodyKind, Refusal, Reply, RequestHead, forwarded, reply, status as snapshot};
-use crate::pipe::Failure;
 pub use answer::linger;
 
-/// What every connection of one worker shares.
-pub struct Context {
-    /// The parties of this node.
-    pub edge: Edge,
-    /// What this node still has room for.
-    pub gate: Gate,
-    /// What admission goes by.
-    pub policy: Policy,
-    /// Whose forwarded headers count.
-    pub trusted: Vec<IpNet>,
+/// A connection that goes on elsewhere.
+pub enum Elsewhere {
+    /// Its next request is not pipe traffic.
+    Web(Handover),
+    /// It turns out to be HTTP/2; what was read of it.
+    Http2(Transport, BytesMut),
 }
 
 /// A connection whose next request is not pipe traffic.
 pub struct Handover {
     /// The socket.
-    pub io: TcpStream,
+    pub io: Transport,
     /// The request.
     pub head: RequestHead,
     /// Something follows the head: a body, or another request, that nobody reads.
@@ -55,12 +47,14 @@ pub struct Handover {
 }
 
 /// Serves the requests of one connection in order, until it ends or turns to something else.
-pub async fn serve(io: TcpStream, peer: IpAddr, ctx: Rc<Context>) -> Option<Handover> {
+pub async fn serve(io: Transport, peer: IpAddr, ctx: Rc<Context>) -> Option<Elsewhere> {
     let mut read = BytesMut::new();
     let mut first = true;
     loop {
         let parsed = match Box::pin(head::read(&io, &mut read, peer, first)).await {
-            Ok(parsed) => parsed?,
+            Ok(head::Read::Head(parsed)) => *parsed,
+            Ok(head::Read::Http2) => return Some(Elsewhere::Http2(io, read)),
+            Ok(head::Read::End) => return None,
             Err(refusal) => {
                 turn_away(&io, head::version_of(&read), refusal).await;
                 return None;
@@ -70,7 +64,7 @@ pub async fn serve(io: TcpStream, peer: IpAddr, ctx: Rc<Context>) -> Option<Hand
         if matches!(decision, Ok(Decision::Page { .. } | Decision::Endpoint(_))) {
             let body = !matches!(parsed.head.body, BodyKind::Empty | BodyKind::Length(0));
             let unread = body || read.len() > parsed.len;
-            return Some(Handover { io, head: parsed.head, unread });
+            return Some(Elsewhere::Web(Handover { io, head: parsed.head, unread }));
         }
         read.advance(parsed.len);
         // What waits holds no more than what was read behind the head.
@@ -91,7 +85,7 @@ enum After {
 
 /// One request while it is served.
 struct Exchange<'a> {
-    io: &'a TcpStream,
+    io: &'a Transport,
     ctx: &'a Context,
     version: Version,
     /// The client lets the connection be reused.
@@ -109,7 +103,7 @@ pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
 /// Answers one request.
 fn answer<'a>(
-    io: &'a TcpStream,
+    io: &'a Transport,
     ctx: &'a Context,
     parsed: head::Parsed,
     decision: Result<Decision, Refusal>,
@@ -123,8 +117,8 @@ fn answer<'a>(
     let x = Exchange { io, ctx, version, keep_alive, head_only, body, client, read };
     match decision {
         Ok(Decision::Send(request)) => {
-            let length = request.pipe_length.or(length_of(&head));
-            let length = length.filter(|_| request.multipart_boundary.is_none());
+            let declared = length_of(&head).filter(|_| request.multipart_boundary.is_none());
+            let length = request.pipe_length.or(declared);
             let declared = head_of(&head.headers, length);
             Box::pin(send::exchange(x, request, declared))
         }
@@ -139,17 +133,8 @@ fn answer<'a>(
     }
 }
 
-/// The length that the request declares. No body at all is a body of no bytes.
-fn length_of(head: &RequestHead) -> Option<u64> {
-    match head.body {
-        BodyKind::Empty => Some(0),
-        BodyKind::Length(length) => Some(length),
-        BodyKind::Stream => None,
-    }
-}
-
 /// Answers a client without (or before) understanding it, and closes.
-pub fn turn_away(io: &TcpStream, version: Version, refusal: Refusal) -> Boxed<'_, ()> {
+pub fn turn_away(io: &Transport, version: Version, refusal: Refusal) -> Boxed<'_, ()> {
     Box::pin(async move {
         let reply = reply::refuse(&refusal);
         if answer::write(io, version, &reply, true, false).await.is_ok() {
@@ -188,11 +173,9 @@ impl<'a> Exchange<'a> {
 
     /// Ends whatever is at a name (spec §13).
     async fn cancel(self, request: CancelRequest) -> After {
-        let CancelRequest { path, reason } = request;
-        match self.ctx.edge.cancel(&path, reason).await {
-            Some(true) => self.finish(Reply::empty(StatusCode::NO_CONTENT)).await,
-            Some(false) => self.refuse(&Refusal::NoPipe(path)).await,
-            None => self.refuse(&Refusal::Failed(Failure::Unavailable)).await,
+        match self.ctx.cancel(request).await {
+            Ok(reply) => self.finish(reply).await,
+            Err(refusal) => self.refuse(&refusal).await,
         }
     }
 

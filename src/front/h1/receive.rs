@@ -1,22 +1,31 @@
 //! A receiver over HTTP/1.x: nothing is answered until the match, then its lane writes head and
-//! bytes from the sender's thread.
+//! bytes, from the sender's thread or, through TLS, from here.
 
+use std::future::poll_fn;
 use std::io;
 use std::os::fd::AsFd;
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ::http::header::{CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING};
 use ::http::{HeaderMap, StatusCode, Version};
 use bytes::Bytes;
 use tokio::sync::Notify;
+use tokio::time::timeout;
 
 use super::{After, Exchange, answer};
 use crate::edge::{Opener, Opening, ReceiveWish, Received, Receiving, Wants};
-use crate::flow::{Framing, Way};
+use crate::flow::{DuctOut, Framing, Taken, Way, duct, is_hung_up};
+use crate::front::handoff::Handoff;
+use crate::front::transport::{Socket, Transport};
 use crate::front::{gate, presence, socket};
 use crate::http::admission::{Asked, ReceiveRequest};
 use crate::http::{Refusal, receive, reply};
 use crate::pipe::{PipePath, Role};
+
+/// How long a receiver that is cut may take to accept what its lane still holds.
+const CUT_MAX: Duration = Duration::from_secs(1);
 
 /// What a receiver's answer is made of, once the sender is known.
 #[derive(Clone)]
@@ -40,31 +49,46 @@ pub async fn exchange(x: Exchange<'_>, request: ReceiveRequest) -> After {
     let name = path.clone();
     let answer = Answer { version: x.version, close: x.must_close(), path, asked, waiting };
     let mut receiving = Receiving::new(&x.ctx.edge, wish);
+    let socket = x.io.socket();
     // The second descriptor of a matched receiver counts like the first.
     let mut second = None;
-    let matched = Notify::new();
-    let mut lane = || {
+    let (matched, outlets) = (Notify::new(), Handoff::new());
+    let mut make = || {
         matched.notify_one();
-        let (counted, _) = x.ctx.gate.open();
-        second = Some(counted);
-        lane(x.io, &answer)
+        let way = match x.io.is_secure() {
+            true => answer.duct(socket, &outlets)?,
+            false => {
+                second = Some(x.ctx.gate.open().0);
+                answer.descriptor(socket)?
+            }
+        };
+        let answer = answer.clone();
+        let open: Opener = Box::new(move |opening| answer.open(opening));
+        Ok((way, open))
     };
+    let mut deliver = pin!(deliver(x.io, &outlets));
     let end = tokio::select! {
         biased;
-        end = receiving.outcome(&mut lane) => end,
-        () = presence::gone(x.io) => return After::Close,
+        end = receiving.outcome(&mut make) => end,
+        // A client that has everything may leave before the lane's other half has heard of it.
+        whole = &mut deliver => match whole {
+            true => receiving.outcome(&mut make).await,
+            false => return After::Close,
+        },
+        () = presence::gone(socket) => return After::Close,
         // Before the match nothing is in flight: the keepalive finds a host that vanishes.
-        () = async { matched.notified().await; presence::vanished(x.io).await } => {
-            socket::reset_on_close(x.io);
+        () = async { matched.notified().await; presence::vanished(socket).await } => {
+            socket::reset_on_close(socket.stream());
             return After::Close;
         }
     };
     drop(receiving);
     if end == Received::Cut {
-        // Short of its length or its last chunk, a FIN shows the cut; HTTP/1.0 gets a reset.
-        return After::Close;
+        outlets.close();
+        let _ = timeout(CUT_MAX, deliver).await;
+        return x.cut().await;
     }
-    socket::restore(x.io);
+    socket::restore(socket.stream());
     match end {
         Received::Refused(why) => x.refuse(&Refusal::Rejected(why, name)).await,
         Received::Failed(why) => x.refuse(&Refusal::Failed(why)).await,
@@ -78,21 +102,75 @@ pub async fn exchange(x: Exchange<'_>, request: ReceiveRequest) -> After {
     }
 }
 
-/// The client's descriptor once more, for the sender's thread. Made at the match, not before:
-/// a waiting receiver costs one descriptor.
-fn lane(io: &tokio::net::TcpStream, answer: &Answer) -> io::Result<(Way, Opener)> {
-    socket::prepare_lane(io)?;
-    if answer.version == Version::HTTP_10 {
-        // Its client may read until the end of the connection. From now on only a reset ends it,
-        // even if this process dies, until the answer is known to be whole.
-        socket::reset_on_close(io);
+/// Empties the ducts of one receiver, match by match, into its connection. True when one was
+/// delivered to its end; false when nothing more will come, or the client takes nothing any more.
+async fn deliver(io: &Transport, outlets: &Handoff<DuctOut>) -> bool {
+    while let Some(outlet) = outlets.next().await {
+        match empty(io, outlet).await {
+            Ok(true) => return true,
+            Ok(false) => {}
+            Err(_) => return false,
+        }
     }
-    let fd = io.as_fd().try_clone_to_owned()?;
-    let answer = answer.clone();
-    Ok((Way::socket(fd), Box::new(move |opening| answer.open(opening))))
+    false
+}
+
+/// Writes what comes out of one duct, each piece as it comes; true if it came to its end.
+async fn empty(io: &Transport, mut outlet: DuctOut) -> io::Result<bool> {
+    loop {
+        match poll_fn(|cx| outlet.poll_take(cx, duct::CAPACITY)).await {
+            Taken::Bytes(bytes) => io.write_all(&bytes).await?,
+            Taken::End => {
+                outlet.acknowledge();
+                return Ok(true);
+            }
+            Taken::Cut => return Ok(false),
+        }
+    }
+}
+
+impl Exchange<'_> {
+    /// Shows the client that there is no more: short of its length or its last chunk, the end of the
+    /// connection is the cut (over TLS with close_notify, without which some clients report a fault
+    /// of TLS instead). HTTP/1.0 gets a reset, since its client may read until the end.
+    async fn cut(self) -> After {
+        if self.io.is_secure() && self.version != Version::HTTP_10 {
+            let _ = timeout(CUT_MAX, self.io.half_close()).await;
+        }
+        After::Close
+    }
 }
 
 impl Answer {
+    /// The client's descriptor once more, for the sender's thread. Made at the match, not before:
+    /// a waiting receiver costs one descriptor.
+    fn descriptor(&self, socket: &Socket) -> io::Result<Way> {
+        self.prepare(socket, false)?;
+        Ok(Way::socket(socket.stream().as_fd().try_clone_to_owned()?))
+    }
+
+    /// A duct to this task, for what has to be encrypted here. Its other end cannot ask the kernel
+    /// whether the client is there, so that is done now.
+    fn duct(&self, socket: &Socket, outlets: &Handoff<DuctOut>) -> io::Result<Way> {
+        if is_hung_up(socket.stream().as_fd()) {
+            return Err(io::ErrorKind::NotConnected.into());
+        }
+        self.prepare(socket, true)?;
+        let (inlet, outlet) = duct::duct();
+        outlets.leave(outlet);
+        Ok(Way::duct(inlet))
+    }
+
+    fn prepare(&self, socket: &Socket, framed: bool) -> io::Result<()> {
+        socket::prepare_lane(socket.stream(), framed)?;
+        if self.version == Version::HTTP_10 {
+            // Its client may read until the end of the connection. From now on only a reset ends
+            // it, even if this process dies, until the answer is known to be whole.
+            socket::reset_on_close(socket.stream());
+        }
+        Ok(())
+    }
+
     /// The head of the stream, or a whole error reply.
     fn open(&self, opening: Opening<'_>) -> (Bytes, Framing) {
         self.waiting.over();

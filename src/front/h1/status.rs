@@ -1,21 +1,21 @@
 //! The status stream of an HTTP/1.1 sender: lines as chunks, written when the socket takes them.
 //! The data path never waits for it (spec §9).
 
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use crate::flow::chunked::{CHUNK_HEAD_MAX, LAST_CHUNK, chunk_head};
-
-/// Lines that wait for a client that does not read (spec §9); beyond it only those go in that must.
-const QUEUE_MAX: usize = 16 << 10;
+use crate::front::telling::QUEUE_MAX;
+use crate::front::transport::Transport;
 
 /// Most zeros before one chunk size, which may have 16 digits; lines need three.
 const PROBES_MAX: u8 = 12;
 
 /// What is on its way to one sender.
 pub struct StatusStream<'a> {
-    io: &'a TcpStream,
+    io: &'a Transport,
     queue: Vec<u8>,
+    /// Something was written that may not be with the kernel yet.
+    unflushed: bool,
     /// Nothing is written before this.
     hold: Option<Instant>,
     /// Zeros written since the last chunk.
@@ -26,8 +26,9 @@ pub struct StatusStream<'a> {
 
 impl<'a> StatusStream<'a> {
     /// Nothing to say yet.
-    pub fn new(io: &'a TcpStream) -> Self {
-        Self { io, queue: Vec::new(), hold: None, probes: 0, broken: false }
+    pub fn new(io: &'a Transport) -> Self {
+        let queue = Vec::new();
+        Self { io, queue, unflushed: false, hold: None, probes: 0, broken: false }
     }
 
     /// Writes nothing before `until`.
@@ -73,7 +74,7 @@ impl<'a> StatusStream<'a> {
 
     /// Is there anything to write?
     pub fn is_pending(&self) -> bool {
-        !self.queue.is_empty() && !self.broken
+        (self.unflushed || !self.queue.is_empty()) && !self.broken
     }
 
     /// The client could not be written to.
@@ -87,17 +88,16 @@ impl<'a> StatusStream<'a> {
             tokio::time::sleep_until(until).await;
             self.hold = None;
         }
-        while self.is_pending() {
-            if self.io.writable().await.is_err() {
-                self.broken = true;
-            }
-            match self.io.try_write(&self.queue) {
+        while !self.queue.is_empty() && !self.broken {
+            match std::future::poll_fn(|cx| self.io.poll_write(cx, &self.queue)).await {
                 Ok(n) if n > 0 => drop(self.queue.drain(..n)),
-                Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => {}
                 Ok(_) | Err(_) => self.broken = true,
             }
+            self.unflushed = true;
         }
         self.queue = Vec::new();
+        self.broken |= self.io.flush().await.is_err();
+        self.unflushed = false;
     }
 }
 
@@ -106,9 +106,10 @@ mod tests {
     use std::time::Duration;
 
     use tokio::io::AsyncReadExt;
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
+    use crate::front::transport::Socket;
 
     /// What a client gets of the stream that `say` makes.
     fn said(say: impl AsyncFnOnce(&mut StatusStream<'_>)) -> String {
@@ -117,6 +118,7 @@ mod tests {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
             let (io, _) = listener.accept().await.unwrap();
+            let io = Transport::plain(Socket::new(io));
             let mut status = StatusStream::new(&io);
             say(&mut status).await;
             status.flush().await;
@@ -180,6 +182,7 @@ mod tests {
                 let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
                 let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
                 let (io, _) = listener.accept().await.unwrap();
+                let io = Transport::plain(Socket::new(io));
                 let (mut status, start) = (StatusStream::new(&io), Instant::now());
                 status.hold(Some(start + Duration::from_millis(50)));
                 status.line("[INFO] x\n", true);

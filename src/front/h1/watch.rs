@@ -32,11 +32,11 @@ pub async fn exchange(x: Exchange<'_>, request: WatchRequest) -> After {
 }
 
 async fn stream(x: Exchange<'_>, mut events: Events) -> After {
-    socket::limit_unsent(x.io);
+    socket::limit_unsent(x.io.socket().stream());
     let close = x.must_close() || x.version == Version::HTTP_10;
     let said = tokio::select! {
         said = say(&x, &mut events, close) => said,
-        () = presence::gone(x.io) => None,
+        () = presence::gone(x.io.socket()) => None,
     };
     match said {
         None => After::Close,
@@ -78,5 +78,5 @@ fn frame(out: &mut Vec<u8>, chunked: bool, text: &[u8]) {
 }
 
 async fn write(x: &Exchange<'_>, bytes: &[u8]) -> Option<()> {
-    timeout(TAKE_MAX, socket::write_all(x.io, bytes)).await.ok()?.ok()
+    timeout(TAKE_MAX, x.io.write_all(bytes)).await.ok()?.ok()
 }

@@ -1,0 +1,223 @@
+//! A client's connection as the exchanges see it: bytes in, bytes out, plain or through TLS.
+//!
+//! Everything takes `&self`: a request's body, its answer and the watch on its client share one
+//! connection on one thread. Knows no HTTP.
+
+use std::cell::{Cell, RefCell};
+use std::io::{self, IoSliceMut};
+use std::net::Shutdown;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker, ready};
+
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
+
+use super::socket;
+
+/// A connection. Dropping it closes the socket without a word, which over TLS is no clean end.
+pub struct Transport {
+    socket: Socket,
+    /// Borrowed for the length of one poll, never across an await.
+    tls: Option<Box<RefCell<TlsStream<Socket>>>>,
+}
+
+/// A client's socket: what lies below TLS, and what is watched and measured. A cheap handle for one
+/// thread.
+#[derive(Clone)]
+pub struct Socket(Rc<Inner>);
+
+struct Inner {
+    stream: TcpStream,
+    sent: Cell<u64>,
+}
+
+impl Transport {
+    /// The socket as it is.
+    pub fn plain(socket: Socket) -> Self {
+        Self { socket, tls: None }
+    }
+
+    /// The socket below `tls`, whose handshake is done.
+    pub fn secure(mut tls: TlsStream<Socket>) -> Self {
+        tls.get_mut().1.set_buffer_limit(Some(socket::TLS_UNSENT_MAX));
+        let socket = tls.get_ref().0.clone();
+        Self { socket, tls: Some(Box::new(RefCell::new(tls))) }
+    }
+
+    /// The socket below, for watching it and for its options.
+    pub fn socket(&self) -> &Socket {
+        &self.socket
+    }
+
+    /// Does it speak TLS?
+    pub fn is_secure(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// Reads some bytes; 0 is the end.
+    pub fn poll_read(&self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
+        self.poll_readv(cx, &mut [IoSliceMut::new(into)])
+    }
+
+    /// Reads some bytes into several buffers; 0 is the end. Through TLS only the first buffer with
+    /// any room is filled.
+    pub fn poll_readv(
+        &self,
+        cx: &mut Context<'_>,
+        into: &mut [IoSliceMut<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let Some(tls) = &self.tls else {
+            return socket::poll_readv(self.socket.stream(), cx, into);
+        };
+        let Some(first) = into.iter_mut().find(|part| !part.is_empty()) else {
+            return Poll::Ready(Ok(0));
+        };
+        let mut buf = ReadBuf::new(first);
+        ready!(Pin::new(&mut *tls.borrow_mut()).poll_read(cx, &mut buf))?;
+        Poll::Ready(Ok(buf.filled().len()))
+    }
+
+    /// Takes some bytes. Through TLS they may still be here afterwards: flush before you wait for
+    /// something else or end.
+    pub fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match &self.tls {
+            None => self.socket.poll_send(cx, bytes),
+            Some(tls) => Pin::new(&mut *tls.borrow_mut()).poll_write(cx, bytes),
+        }
+    }
+
+    /// Ready when all that was taken is with the kernel.
+    pub fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &self.tls {
+            None => Poll::Ready(Ok(())),
+            Some(tls) => Pin::new(&mut *tls.borrow_mut()).poll_flush(cx),
+        }
+    }
+
+    /// Ends this direction cleanly: close_notify where there is TLS, then FIN. What arrives can
+    /// still be read.
+    pub fn poll_half_close(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &self.tls {
+            None => Poll::Ready(self.socket.half_close()),
+            Some(tls) => Pin::new(&mut *tls.borrow_mut()).poll_shutdown(cx),
+        }
+    }
+
+    /// Writes all of `bytes`. Not cancel-safe: a dropped call may have written a part.
+    pub async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            match std::future::poll_fn(|cx| self.poll_write(cx, bytes)).await? {
+                0 => return Err(io::ErrorKind::WriteZero.into()),
+                n => bytes = &bytes[n..],
+            }
+        }
+        self.flush().await
+    }
+
+    /// Waits until all that was taken is with the kernel. Cancel-safe.
+    pub async fn flush(&self) -> io::Result<()> {
+        std::future::poll_fn(|cx| self.poll_flush(cx)).await
+    }
+
+    /// Writes what can be written at this moment, for what need not arrive.
+    pub fn write_now(&self, bytes: &[u8]) {
+        if self.tls.is_none() {
+            return self.socket.send_now(bytes);
+        }
+        let mut cx = Context::from_waker(Waker::noop());
+        // What the kernel does not take stays in TLS and goes out with the next flush.
+        let _ = self.poll_write(&mut cx, bytes).is_ready() && self.poll_flush(&mut cx).is_ready();
+    }
+
+    /// Ends this direction cleanly. Bound it with a timeout.
+    pub async fn half_close(&self) {
+        // Only a closed socket can refuse this.
+        let _ = std::future::poll_fn(|cx| self.poll_half_close(cx)).await;
+    }
+
+    /// Reads and drops what arrives, TLS or not, until the peer closes. Nothing can be read
+    /// afterwards. Bound it with a timeout.
+    pub async fn discard(&self) {
+        socket::discard(self.socket.stream()).await;
+    }
+}
+
+impl Socket {
+    /// The socket of `stream`.
+    pub fn new(stream: TcpStream) -> Self {
+        Self(Rc::new(Inner { stream, sent: Cell::new(0) }))
+    }
+
+    /// The stream, for options and readiness. Write through the [`Transport`] only.
+    pub fn stream(&self) -> &TcpStream {
+        &self.0.stream
+    }
+
+    /// Bytes written to the kernel so far.
+    pub fn sent(&self) -> u64 {
+        self.0.sent.get()
+    }
+
+    fn poll_send(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        loop {
+            match self.0.stream.try_write(bytes) {
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                    ready!(self.0.stream.poll_write_ready(cx))?;
+                }
+                Ok(n) => {
+                    self.0.sent.set(self.0.sent.get().wrapping_add(n as u64));
+                    return Poll::Ready(Ok(n));
+                }
+                Err(e) => return Poll::Ready(Err(e)),
+            }
+        }
+    }
+
+    /// Asks the kernel, not the reactor, which may not know this socket yet.
+    fn send_now(&self, bytes: &[u8]) {
+        if let Ok(n) = rustix::io::write(&self.0.stream, bytes) {
+            self.0.sent.set(self.0.sent.get().wrapping_add(n as u64));
+        }
+    }
+
+    fn half_close(&self) -> io::Result<()> {
+        SockRef::from(&self.0.stream).shutdown(Shutdown::Write)
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let room = into.initialize_unfilled();
+        let read = ready!(socket::poll_readv(self.stream(), cx, &mut [IoSliceMut::new(room)]))?;
+        into.advance(read);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_send(cx, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(self.half_close())
+    }
+}
+
+#[cfg(test)]
+mod tests;
