@@ -1,7 +1,7 @@
 //! The page of `?progress`: what happens at a name, live (spec §17). Knows no transfer: its script
 //! listens to the event stream at the same address.
 
-use super::html::{Powers, Value, page, way_to_root};
+use super::html::{Powers, Value, page, shell_word, way_to_root};
 use super::target::{Route, Target};
 use super::{Refusal, Reply, pages::negotiated};
 
@@ -15,7 +15,7 @@ const SCRIPT: &str = concat!(include_str!("pages/common.js"), include_str!("page
 /// [`crate::pipe::Failure::Internal`] when the kernel gives no random bytes.
 pub fn dashboard(base: &str, target: &[u8]) -> Result<Reply, Refusal> {
     let Route::Pipe(name) = Target::parse(target)?.route else { return Err(Refusal::NoPage) };
-    let link = format!("{base}/api/v1/pipe/{}", name.as_str());
+    let link = format!("{base}/api/v1/pipe/{}?progress", name.as_str());
     let page = page(
         Powers::FramedScript,
         TEMPLATE,
@@ -23,10 +23,16 @@ pub fn dashboard(base: &str, target: &[u8]) -> Result<Reply, Refusal> {
             ("script", Value::Own(SCRIPT)),
             ("root", Value::Text(&way_to_root(target))),
             ("name", Value::Text(name.as_str())),
-            ("link", Value::Text(&link)),
+            ("line", Value::Text(&line(&link))),
         ],
     );
     page.map(negotiated)
+}
+
+/// The line that shows the events in a terminal. curl reads brackets as patterns unless told not to.
+fn line(link: &str) -> String {
+    let raw = if link.contains('[') { " -g" } else { "" };
+    format!("curl -fsSN{raw} {}", shell_word(link))
 }
 
 #[cfg(test)]
@@ -39,11 +45,20 @@ mod tests {
         let html = std::str::from_utf8(&reply.body).unwrap();
         assert!(html.contains("<title>hoody-pipe \u{2014} Transfer progress</title>"));
         assert!(html.contains("<span class=\"mono\">a&#39;b%3C</span>"));
-        assert!(html.contains("https://p.example/api/v1/pipe/a&#39;b%3C?progress"));
+        let line =
+            r"curl -fsSN &#39;https://p.example/api/v1/pipe/a&#39;\&#39;&#39;b%3C?progress&#39;";
+        assert!(html.contains(line));
         assert!(html.contains("href=\"../help\"") && !html.contains("{{"));
         let policy = reply.headers.get("content-security-policy").unwrap().to_str().unwrap();
         assert!(!policy.contains("frame-ancestors") && policy.contains("script-src 'nonce-"));
         assert_eq!(reply.headers.get("vary").unwrap(), "Accept");
+    }
+
+    #[test]
+    fn no_name_writes_a_line_of_its_own() {
+        assert_eq!(line("h/a$(id)`id`?progress"), "curl -fsSN 'h/a$(id)`id`?progress'");
+        assert_eq!(line("h/a'b?progress"), r"curl -fsSN 'h/a'\''b?progress'");
+        assert_eq!(line("h/a[1]?progress"), "curl -fsSN -g 'h/a[1]?progress'");
     }
 
     #[test]

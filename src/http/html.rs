@@ -98,6 +98,11 @@ pub(super) fn way_to_root(target: &[u8]) -> String {
     if slashes <= 1 { "./".to_owned() } else { "../".repeat(slashes - 1) }
 }
 
+/// A word for a shell: in single quotes nothing means anything but their end.
+pub(super) fn shell_word(word: &str) -> String {
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
 /// Escapes for the text of an element and for an attribute in double quotes.
 fn escape(out: &mut String, text: &str) {
     for c in text.chars() {
@@ -212,6 +217,12 @@ mod tests {
         ] {
             assert_eq!(way_to_root(target.as_bytes()), way, "{target}");
         }
+    }
+
+    #[test]
+    fn a_word_ends_where_it_ends() {
+        assert_eq!(shell_word("a$(id)"), "'a$(id)'");
+        assert_eq!(shell_word("it's"), r"'it'\''s'");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! `/noscript`: sending with two plain forms (spec §17). The first chooses the name and asks for
 //! the page again; the second is sent to the pipe itself.
 
-use super::html::{Powers, Value, fill, page, way_to_root};
+use super::html::{Powers, Value, fill, page, shell_word, way_to_root};
 use super::query::{Query, value};
 use super::target::{Route, Target, split_query};
 use super::{Refusal, Reply, reply};
@@ -15,7 +15,7 @@ const TEXT_FIELD: &str = "<div>\n<label for=\"input\">Text</label>\n\
     <textarea id=\"input\" name=\"input_text\" required></textarea>\n</div>";
 
 const WHERE: &str = "<div>\n<p class=\"hint\">The receiver opens this link, or types this line:</p>\n\
-    <pre>{{link}}</pre>\n<pre>curl -fsSN '{{link}}'{{into}}</pre>\n</div>";
+    <pre>{{link}}</pre>\n<pre>curl -fsSN {{word}}{{into}}</pre>\n</div>";
 const NOWHERE: &str = "<p class=\"hint\">Choose a name first, and apply it.</p>";
 
 /// Longest name, in characters (spec §3); one more is kept, so that the server says it is too long.
@@ -96,7 +96,8 @@ impl Choice {
 fn whereabouts(choice: &Choice, link: &str, text_mode: bool) -> String {
     let into = Value::Own(if text_mode { "" } else { " > file" });
     let template = if *choice == Choice::Name { WHERE } else { NOWHERE };
-    fill(template, &[("link", Value::Text(link)), ("into", into)])
+    let word = shell_word(link);
+    fill(template, &[("link", Value::Text(link)), ("word", Value::Text(&word)), ("into", into)])
 }
 
 /// `wait` and `sha256`, which the form does not show but does not lose either.
@@ -200,7 +201,7 @@ mod tests {
     fn the_receiver_gets_a_link_and_a_line() {
         let html = html("/noscript?path=a%26b");
         assert!(html.contains("<pre>https://pipe.example.com/a&amp;b</pre>"));
-        assert!(html.contains("curl -fsSN 'https://pipe.example.com/a&amp;b' > file"));
+        assert!(html.contains("curl -fsSN &#39;https://pipe.example.com/a&amp;b&#39; > file"));
         assert_eq!(link("b", "pipe/x"), "b/api/v1/pipe/pipe/x");
         assert_eq!(link("b", "api/v1/pipe"), "b/api/v1/pipe/api/v1/pipe");
         assert_eq!(link("b", "pipes"), "b/pipes");
