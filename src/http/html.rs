@@ -292,6 +292,7 @@ mod tests {
                 ("on-accent", "accent"),
                 ("good", "card"),
                 ("bad", "card"),
+                ("warn", "card"),
             ] {
                 let ratio = contrast(text, ground);
                 assert!(ratio >= 4.5, "{text} on {ground}: {ratio:.2}");

@@ -131,6 +131,12 @@ impl Browser {
         self.devtools("Emulation.setDeviceMetricsOverride", &metrics);
     }
 
+    /// Sets a media feature such as `forced-colors`.
+    pub fn emulate(&self, feature: &str, value: &str) {
+        let features = json!({ "features": [{ "name": feature, "value": value }] });
+        self.devtools("Emulation.setEmulatedMedia", &features);
+    }
+
     /// Calls a method of the DevTools protocol.
     #[track_caller]
     pub fn devtools(&self, method: &str, parameters: &Value) -> Value {

@@ -13,6 +13,7 @@ mod common;
 mod assets;
 mod browser;
 mod failing;
+mod looks;
 mod noscript;
 mod progress;
 mod safety;
