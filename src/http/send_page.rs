@@ -112,7 +112,17 @@ fn at_most(max: usize, value: Option<String>) -> (String, bool) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::target::{ENDPOINTS, PAGES};
     use super::*;
+
+    #[test]
+    fn the_script_knows_every_reserved_name() {
+        let list = SCRIPT.split("const RESERVED = [").nth(1).unwrap().split(']').next().unwrap();
+        let known: Vec<_> = list.split('"').skip(1).step_by(2).collect();
+        let pages = PAGES.iter().map(|(word, _)| *word);
+        let ours: Vec<_> = pages.chain(ENDPOINTS.iter().map(|(word, _)| *word)).collect();
+        assert_eq!(known, ours);
+    }
 
     fn html(target: &str) -> String {
         let reply = send_page("https://pipe.example.com", target.as_bytes()).unwrap();

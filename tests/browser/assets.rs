@@ -63,6 +63,8 @@ fn whole_qr_codes_are_those_that_readers_have_read() {
 fn words_come_out_as_they_should() {
     let browser = blank();
     names_become_urls_that_mean_the_same(&browser);
+    names_that_the_server_refuses_are_refused_before(&browser);
+    a_page_knows_its_ground(&browser);
     lines_hold_together_in_a_shell(&browser);
     numbers_are_said_as_people_say_them(&browser);
 }
@@ -94,6 +96,43 @@ fn names_become_urls_that_mean_the_same(browser: &Browser) {
     ] {
         let got = browser.run(&format!("{LINKS}; return linkOf('b', '{name}', {n})"));
         assert_eq!(got, json!(link));
+    }
+}
+
+fn names_that_the_server_refuses_are_refused_before(browser: &Browser) {
+    let trouble = |typed: &str| {
+        let found = browser.run(&format!("{LINKS}; return nameTrouble({})", json!(typed)));
+        found.as_str().unwrap().to_owned()
+    };
+    let long = |length: usize| "a".repeat(length);
+    for fine in ["a", "help..", "helpers", "x/help", "metrics//", "%2e%2e", "/a", &long(1_024)] {
+        assert_eq!(trouble(fine), "", "{fine:.20}");
+    }
+    for (refused, text) in [
+        ("", "Give it a name."),
+        ("//", "Give it a name."),
+        ("a/./b", "Not possible in a name"),
+        ("HELP", "The server itself uses “help”"),
+        ("/noscript/", "The server itself uses “noscript”"),
+        ("Favicon.ICO.", "The server itself uses “favicon.ico”"),
+        ("openapi.json./", "The server itself uses “openapi.json”"),
+        (&long(1_025), "Too long by 1: 1,024 characters at most"),
+        (&"é".repeat(171), "Too long by 2: 1,024 characters at most"),
+    ] {
+        assert!(trouble(refused).starts_with(text), "{refused:.20}: {}", trouble(refused));
+    }
+}
+
+fn a_page_knows_its_ground(browser: &Browser) {
+    for (page, base, ground) in [
+        ("https://h/", "https://h", "https://h/"),
+        ("https://h/relay", "https://h/relay", "https://h/relay/"),
+        ("https://h/relay?n=2", "https://h/relay", "https://h/relay/?n=2"),
+        ("https://h/relay/", "https://h/relay", "https://h/relay/"),
+        ("https://h/pipe", "https://h", "https://h/pipe"),
+    ] {
+        let got = browser.run(&format!("{LINKS}; return groundOf('{page}', '{base}').href"));
+        assert_eq!(got, json!(ground));
     }
 }
 

@@ -133,6 +133,11 @@ fn a_server_that_dies_is_no_success() {
     browser.until_text("#headline", "Failed");
     let reason = browser.text("#reason");
     assert_eq!(reason, "The connection was lost before the server confirmed the delivery.");
+    assert_eq!(browser.get("document.title"), "Failed · hoody-pipe — Send");
+    browser.click("#retry");
+    let nobody = "The server cannot be reached. Check the network, then try again.";
+    browser.until_text("#reason", nobody);
+    assert_eq!(browser.text("#headline"), "Failed");
     browser.assert_quiet_but_for(FAILED_REQUEST);
 }
 
@@ -152,9 +157,16 @@ fn a_file_that_has_gone_is_said() {
 #[test]
 fn what_cannot_be_sent_is_not_sent() {
     let (server, browser) = (Server::start(&[]), Browser::start());
-    browser.open(&server.url("/?name=a/../b&text=x"));
+    for (name, wrong) in [
+        ("a/../b", "Not possible in a name: a backslash, or “.” or “..” between slashes."),
+        ("Help./", "The server itself uses “help”: choose another name."),
+    ] {
+        browser.open(&server.url(&format!("/?name={name}&text=x")));
+        assert_eq!(browser.text("#name-wrong"), wrong, "before anything is sent");
+        assert_eq!((browser.text("#link"), browser.text("#works")), Default::default());
+    }
     browser.click("#send");
-    assert!(browser.text("#name-wrong").starts_with("Give it a name."));
+    assert_eq!(browser.get("document.getElementById('form').hidden"), false);
     assert_eq!(browser.get("document.activeElement.id"), "name");
     browser.open(&server.url("/"));
     browser.click("#send");
@@ -164,6 +176,6 @@ fn what_cannot_be_sent_is_not_sent() {
     assert_eq!(browser.text("#n-wrong"), "");
     browser.type_into("#n", "0");
     assert_eq!(browser.text("#n-wrong"), "1 to 256");
-    assert_eq!(browser.text("#link"), "");
+    assert_eq!((browser.text("#link"), browser.text("#works")), Default::default());
     browser.assert_quiet();
 }

@@ -65,6 +65,59 @@ fn a_text_goes_to_receivers_that_came_before_and_after() {
 }
 
 #[test]
+fn who_leaves_is_no_longer_counted() {
+    let (server, browser) = (Server::start(&[]), Browser::start());
+    let upload = Upload::new("large", &vec![7; 24 << 20]);
+    browser.open(&server.url("/?n=2"));
+    let name = format!("/{}?n=2", browser.text("#name"));
+    browser.type_into("#file", upload.path());
+    browser.click("#send");
+    let mut receivers = [server.get(&name), server.get(&name)];
+    for receiver in &mut receivers {
+        receiver.head().expect(200);
+    }
+    browser.until_text("#headline", "Sending to 2 receivers…");
+    let [leaves, mut stays] = receivers;
+    drop(leaves);
+    browser.until_text("#headline", "Sending to 1 of 2 receivers; 1 has left.");
+    assert_eq!(stays.rest().1, End::Clean);
+    browser.until_text("#headline", "Delivered to 1 of 2 receivers.");
+    browser.assert_quiet();
+}
+
+#[test]
+fn receivers_that_wait_for_another_number_are_a_warning() {
+    let (server, browser) = (Server::start(&[]), Browser::start());
+    let name = unique();
+    let _one = server.get(&format!("{name}?n=2"));
+    browser.open(&server.url(&format!("/?text=x&name={name}")));
+    let warned = "document.getElementById('presence').classList.contains('warn')";
+    browser.until_text("#presence", "1 of 2 receivers already waiting, so the number");
+    assert_eq!(browser.get(warned), json!(true));
+    assert_eq!(browser.get("document.getElementById('match').textContent"), "Set it to 2");
+    browser.click("#match");
+    assert_eq!(browser.text("#presence"), "1 of 2 receivers already waiting.");
+    assert_eq!((browser.get(warned), browser.text("#n")), (json!(false), "2".to_owned()));
+    assert_eq!(browser.get("document.getElementById('match').hidden"), json!(true));
+    assert!(browser.text("#link").ends_with("?n=2"));
+    browser.assert_quiet();
+}
+
+#[test]
+fn a_page_at_a_prefix_without_its_slash_knows_where_it_is() {
+    let flags = ["--public-url", "https://example.com/pipe"];
+    let (server, browser) = (Server::start(&flags), Browser::start());
+    // To the page this is a prefix, as its address and the base URL are all that it knows.
+    browser.open(&server.url("/pipe"));
+    let help = "document.querySelector('nav a').pathname";
+    assert_eq!(browser.get(help), json!("/pipe/help"));
+    let watch = browser.get("document.getElementById('watch').pathname");
+    assert_eq!(watch, json!(format!("/pipe/api/v1/pipe/{}", browser.text("#name"))));
+    browser.open(&server.url("/"));
+    assert_eq!(browser.get(help), json!("/help"));
+}
+
+#[test]
 fn the_lines_for_curl_work_as_they_are_copied() {
     let (server, browser) = (Server::start(&[]), Browser::start());
     for name in ["plain", "it's/$HOME/`id`/!x/"] {

@@ -7,6 +7,14 @@ function freshName() {
   return Array.from(random, (byte) => alphabet[byte % 32]).join("");
 }
 
+// Where relative links of a page count from. Behind a proxy it may be at the prefix without its last
+// slash ("/relay"), which only the base URL can tell.
+function groundOf(page, base) {
+  const ground = new URL(page);
+  if (ground.pathname === new URL(base).pathname && !ground.pathname.endsWith("/")) ground.pathname += "/";
+  return ground;
+}
+
 // A typed name as it stands in a URL: each segment escaped, but for what may stand there as it is,
 // so that it is the name that others type. Null if no URL can hold it: browsers resolve dots.
 function encodedName(typed) {
@@ -21,6 +29,24 @@ function encodedName(typed) {
   } catch {
     return null; // Half of a surrogate pair.
   }
+}
+
+// Names that are the server's own.
+const RESERVED = [
+  "help", "noscript", "new", "favicon.ico", "robots.txt", "health", "metrics", "openapi.json",
+];
+const NAME_MAX = 1024;
+
+// What is wrong with a typed name, as the server would find; empty if nothing is.
+function nameTrouble(typed) {
+  const name = encodedName(typed);
+  if (/^\/*$/.test(typed)) return "Give it a name.";
+  if (name === null) return "Not possible in a name: a backslash, or “.” or “..” between slashes.";
+  const folded = name.replace(/\/$/, "").replace(/\.$/, "").toLowerCase();
+  if (RESERVED.includes(folded)) return `The server itself uses “${folded}”: choose another name.`;
+  const over = name.length - NAME_MAX;
+  if (over > 0) return `Too long by ${over}: 1,024 characters at most, and one like “é” counts as ${encodeURIComponent("é").length}.`;
+  return "";
 }
 
 // The link for receivers: the short spelling, unless the name itself begins like a prefix.

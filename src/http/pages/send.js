@@ -10,8 +10,9 @@ const LAST_WORDS = 1500;
 // How long a button says that it has copied, in ms.
 const COPIED = 2000;
 
-const root = new URL(document.body.dataset.root, location.href);
 const base = document.body.dataset.base;
+const ground = groundOf(location.href, base);
+const root = new URL(document.body.dataset.root, ground);
 const title = document.title;
 
 let dropped = null; // A dropped or pasted file; a picked one is in the input.
@@ -19,6 +20,7 @@ let typedName = $("name").value !== ""; // Whether the name is a person's choice
 let transfer = null; // The transfer that runs, or the last one.
 let view = null; // The live view of a name.
 let viewTimer = 0;
+let near = null; // Who is at the name of the form, as the view last said.
 
 // ---- The name, and everything that is made from it
 
@@ -40,9 +42,8 @@ function complain(field, text) {
   return text === "";
 }
 
-const nameOfNow = () => encodedName($("name").value);
-const nameIsFine = () => complain("name", nameOfNow() === null
-  ? "Give it a name. Not possible: a backslash, or “.” or “..” between slashes." : "");
+const nameOfNow = () => (nameTrouble($("name").value) === "" ? encodedName($("name").value) : null);
+const nameIsFine = () => complain("name", nameTrouble($("name").value));
 const countIsFine = () => complain("n", count() === null ? "1 to 256" : "");
 
 // Shows link, code and lines for the name and number of now.
@@ -55,9 +56,9 @@ function showLinks() {
   $("receive-line").textContent = known ? receiveLine(link, saveAs || file) : "";
   $("send-line").textContent = known ? sendLine(link, file) : "";
   for (const button of document.querySelectorAll("[data-copy]")) button.disabled = !known;
-  $("works").textContent = n === 1
-    ? "Works for one receiver, once: whoever opens it first gets it."
-    : `Works for ${n ?? "as many"} receivers, once. It starts when all of them are there.`;
+  $("works").textContent = !known ? ""
+    : n === 1 ? "Works for one receiver, once: whoever opens it first gets it."
+      : `Works for ${n} receivers, once. It starts when all of them are there.`;
   if (known) $("watch").href = `${api(name)}?progress`;
   if (link === $("link").textContent) return;
   $("link").textContent = link;
@@ -180,19 +181,24 @@ function unwatch() {
   clearTimeout(viewTimer);
   view?.close();
   view = null;
+  near = null;
+  showPresence();
 }
 
 // Follows a name from now on; while nothing is sent it only tells of those who wait already.
 function watch() {
   unwatch();
-  $("presence").textContent = "";
   const name = transfer?.runs ? transfer.name : nameOfNow();
   if (name === null || (document.hidden && !transfer?.runs)) return;
   view = watchProgress(`${api(name)}?progress`, {
+    open: () => {
+      if (transfer?.runs) transfer.reached = true;
+    },
     state: seen,
     progress: (now) => {
       if (!transfer?.runs) return;
       transfer.live = now;
+      transfer.here = now.activeReceivers;
       showProgress();
     },
     done: (end) => {
@@ -218,23 +224,34 @@ function ended(mine, end) {
 
 function watchSoon() {
   unwatch();
-  $("presence").textContent = "";
   viewTimer = setTimeout(watch, SETTLED);
 }
 
 function seen(state) {
   if (transfer?.runs) {
-    transfer.here = state.activeReceivers;
     if (state.state === "streaming" && transfer.stage === "waiting") transfer.stage = "streaming";
+    // What the view says of the waiting may be older than the server's own lines.
+    if (state.state === "streaming" || transfer.stage === "waiting") transfer.here = state.activeReceivers;
     showProgress();
     return;
   }
-  const { activeReceivers: here, totalReceivers: n } = state;
-  $("presence").textContent =
-    state.state === "streaming" ? "A transfer is running under this name."
-      : state.hasSender ? "Somebody else already sends under this name."
-        : here === 0 ? ""
-          : n > 1 ? `${here} of ${receivers(n)} already waiting.` : "A receiver is already waiting.";
+  near = state;
+  showPresence();
+}
+
+// Says who is at the name already, and whether what is in the form suits them.
+function showPresence() {
+  const { state, hasSender, activeReceivers: here, totalReceivers: n } = near ?? { activeReceivers: 0 };
+  const taken = state === "streaming" || hasSender;
+  const other = !taken && here > 0 && n > 0 && n !== count();
+  const waiting = n > 1 ? `${here} of ${receivers(n)} already waiting` : "A receiver is already waiting";
+  $("presence").textContent = state === "streaming" ? "A transfer is running under this name."
+    : hasSender ? "Somebody else already sends under this name."
+      : here === 0 ? ""
+        : other ? `${waiting}, so the number of receivers must be ${n}.` : `${waiting}.`;
+  $("presence").classList.toggle("warn", taken || other);
+  $("match").hidden = !other;
+  if (other) $("match").textContent = `Set it to ${n}`;
 }
 
 // ---- Sending
@@ -254,7 +271,7 @@ function start(what, name, n) {
   const request = new XMLHttpRequest();
   transfer = {
     what, name, n, id, request, runs: true, stage: "waiting", here: 0, uploaded: 0,
-    heard: "", live: null, end: null, cancelled: false,
+    heard: "", live: null, end: null, cancelled: false, reached: false,
   };
   const mine = transfer;
   const query = `?transfer=${id}${n === 1 ? "" : `&n=${n}`}`;
@@ -263,6 +280,7 @@ function start(what, name, n) {
   if (what.name !== "") request.setRequestHeader("Content-Disposition", disposition(what.name));
   request.upload.addEventListener("progress", (event) => {
     mine.uploaded = event.loaded;
+    if (event.loaded > 0) mine.reached = true;
     showProgress();
   });
   // An answer that is cut has no text any more: what was heard is kept.
@@ -280,11 +298,15 @@ function stay(event) {
 }
 
 function hear(mine) {
+  if (mine.request.status !== 0) mine.reached = true;
   if (mine !== transfer || !mine.runs || mine.request.readyState < XMLHttpRequest.LOADING) return;
   const text = mine.request.responseText;
   if (text.length <= mine.heard.length) return;
   mine.heard = text;
-  if (/^\[INFO\] Streaming to /m.test(text)) mine.stage = "streaming";
+  if (mine.stage === "waiting" && /^\[INFO\] Streaming to /m.test(text)) {
+    mine.stage = "streaming";
+    mine.here = mine.n; // It starts with all of them.
+  }
   if (/^\[INFO\] Upload complete\.$/m.test(text)) mine.stage = "ending";
   const joined = text.match(/^\[INFO\] A receiver connected\.$/gm)?.length ?? 0;
   const left = text.match(/^\[INFO\] A receiver (disconnected\.$|was dropped)/gm)?.length ?? 0;
@@ -324,7 +346,9 @@ async function conclude(mine, clean) {
   const why = told ?? (await unreadable(mine)) ?? (await asked(mine));
   // Who cancelled does not wait for a reason.
   if (!mine.runs || (mine.cancelled && why === null)) return;
-  finish(mine, "Failed", why ?? "The connection was lost before the server confirmed the delivery.", "bad");
+  finish(mine, "Failed", why ?? (mine.reached
+    ? "The connection was lost before the server confirmed the delivery."
+    : "The server cannot be reached. Check the network, then try again."), "bad");
 }
 
 // The reason in the server's lines.
@@ -349,6 +373,7 @@ async function receipt(mine) {
   try {
     const answer = await fetch(`${api(mine.name)}?status&transfer=${mine.id}`);
     mine.unknown = answer.status === 404;
+    mine.reached = true;
     return answer.ok ? await answer.json() : null;
   } catch {
     return null;
@@ -420,12 +445,17 @@ function say(headline, reason = "") {
   $("headline").textContent = headline;
   $("reason").textContent = reason;
   $("spoken").textContent = `${headline} ${reason}`;
-  document.title = headline === "" ? title : `${headline} ${title}`;
+  document.title = headline === "" ? title : `${headline} · ${title}`;
 }
 
 function headlineOf({ stage, here, n }) {
   if (stage === "ending") return "Almost there: the last bytes are on their way…";
-  if (stage === "streaming") return n === 1 ? "Sending to the receiver…" : `Sending to ${receivers(n)}…`;
+  if (stage === "streaming") {
+    const left = n - here;
+    if (n === 1) return "Sending to the receiver…";
+    return left === 0 ? `Sending to ${receivers(n)}…`
+      : `Sending to ${here} of ${receivers(n)}; ${left} ${left === 1 ? "has" : "have"} left.`;
+  }
   return n === 1 ? "Waiting for the receiver…" : `Waiting: ${here} of ${receivers(n)} here`;
 }
 
@@ -516,7 +546,10 @@ $("form").addEventListener("input", (event) => {
     nameIsFine();
     watchSoon();
   }
-  if (event.target === $("n")) countIsFine();
+  if (event.target === $("n")) {
+    countIsFine();
+    showPresence();
+  }
   if (event.target === $("file")) {
     dropped = null;
     showFile();
@@ -533,6 +566,13 @@ $("fresh").addEventListener("click", () => {
   nameIsFine();
   showLinks();
   watchSoon();
+});
+$("match").addEventListener("click", () => {
+  $("n").value = near.totalReceivers;
+  countIsFine();
+  showPresence();
+  showLinks();
+  $("n").focus();
 });
 $("cancel").addEventListener("click", cancel);
 $("retry").addEventListener("click", () => {
@@ -566,6 +606,11 @@ document.addEventListener("visibilitychange", () => {
   else if (transfer === null) watch();
 });
 
-if (!typedName) $("name").value = freshName();
+// The links say where they lead from the ground; it is the page's own address but for its last slash.
+for (const link of document.querySelectorAll(".top a, footer a")) {
+  link.href = new URL(link.getAttribute("href"), ground);
+}
+if (typedName) nameIsFine();
+else $("name").value = freshName();
 showForm();
 if (document.body.dataset.autostart === "yes") send();
