@@ -211,7 +211,9 @@ fn start_driver() -> Option<(Child, u16)> {
 async fn connect(port: u16) -> Client {
     let options = json!({
         "args": ["--headless=new", "--no-sandbox", "--disable-dev-shm-usage",
-            "--disable-background-networking", "--window-size=1280,800"],
+            "--disable-background-networking", "--window-size=1280,800",
+            // Certificates of tests are nobody's.
+            "--ignore-certificate-errors"],
     });
     let mut capabilities = Capabilities::new();
     capabilities.insert("goog:chromeOptions".into(), options);

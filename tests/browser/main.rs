@@ -10,6 +10,10 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+#[path = "../protocols/kit.rs"]
+#[allow(dead_code, reason = "a browser speaks one of its protocols")]
+mod kit;
+
 mod assets;
 mod browser;
 mod failing;
@@ -17,4 +21,5 @@ mod looks;
 mod noscript;
 mod progress;
 mod safety;
+mod secure;
 mod sending;
