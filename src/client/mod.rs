@@ -11,6 +11,7 @@ mod console;
 mod digest;
 mod events;
 mod fields;
+mod part;
 mod progress;
 mod receipt;
 mod receive;

@@ -4,7 +4,7 @@
 use std::io::{self, IsTerminal};
 
 use reqwest::header::CONTENT_LENGTH;
-use reqwest::{Method, Response};
+use reqwest::{Method, Response, StatusCode};
 
 use super::connect::innermost;
 use super::console::Console;
@@ -53,30 +53,37 @@ impl Download {
     }
 
     async fn run(&self, console: &Console) -> Exit {
+        // First: what cannot be kept must not be taken from the sender.
+        let sink = match Sink::open(self.flags.file()).await {
+            Ok(sink) => sink,
+            Err(why) => return Fault(Exit::Usage, why).tell(console),
+        };
         let request = || self.relay.request(Method::GET, &self.target);
         match self.relay.answer(request, console).await {
-            Ok(answer) => self.keep(answer, console).await,
+            Ok(answer) => self.keep(answer, sink, console).await,
             Err(exit) => exit,
         }
     }
 
     /// Writes the body where it belongs.
-    async fn keep(&self, mut answer: Response, console: &Console) -> Exit {
+    async fn keep(&self, mut answer: Response, mut sink: Sink, console: &Console) -> Exit {
         let header = |name| answer.headers().get(name).and_then(|value| value.to_str().ok());
         let length = header(CONTENT_LENGTH.as_str()).and_then(|length| length.parse().ok());
         let id = header(TRANSFER_ID).map(str::to_owned);
-        console.expect(length);
-        let mut sink = match Sink::open(self.flags.file()).await {
-            Ok(sink) => sink,
-            Err(error) => {
-                return failed(console, &format!("the output cannot be opened: {error}"));
-            }
+        // Any web server has pages of a declared length.
+        let Some(id) = id.filter(|_| answer.status() == StatusCode::OK) else {
+            let why = "this is no transfer: is this a relay, and does the URL have a name?";
+            return failed(console, why);
         };
+        if let Err(why) = sink.begin().await {
+            return failed(console, &why);
+        }
+        console.expect(length);
         let mut digest = Digest::new(self.flags.sha256);
         let proof = match copy(&mut answer, &mut sink, &mut digest, console).await {
             Ok(bytes) => {
                 let got = Got { bytes, digest: digest.hex() };
-                self.proof(length, id.as_deref(), &got).await
+                self.proof(length, &id, &got).await
             }
             Err(why) => Proof::Broken(why),
         };
@@ -86,7 +93,7 @@ impl Download {
 
     /// What a clean end is worth. That a declared length is met is looked at here too: over HTTP/2
     /// some resets look like a clean end.
-    async fn proof(&self, length: Option<u64>, id: Option<&str>, got: &Got) -> Proof {
+    async fn proof(&self, length: Option<u64>, id: &str, got: &Got) -> Proof {
         match length {
             Some(length) if length != got.bytes => {
                 let bytes = got.bytes;
@@ -94,12 +101,8 @@ impl Download {
                     "the stream was cut: {bytes} of {length} bytes have come; have it sent again"
                 ));
             }
-            Some(_) if got.digest.is_none() => return Proof::Whole,
-            Some(_) | None => {}
-        }
-        match id {
-            Some(id) => receipt::prove(&self.relay, &self.account, id, got).await,
-            None => Proof::Missing("the answer names no transfer to ask about".to_owned()),
+            Some(_) if got.digest.is_none() => Proof::Whole,
+            Some(_) | None => receipt::prove(&self.relay, &self.account, id, got).await,
         }
     }
 }
@@ -119,8 +122,7 @@ async fn copy(
         })?;
         let Some(piece) = piece else { return Ok(bytes) };
         digest.update(&piece);
-        let written = sink.write(&piece).await;
-        written.map_err(|error| format!("the output cannot be written: {error}"))?;
+        sink.write(&piece).await?;
         bytes += piece.len() as u64;
         console.advance(piece.len() as u64);
     }
@@ -131,9 +133,7 @@ async fn settle(proof: Proof, sink: Sink, console: &Console) -> Exit {
     let (exit, why) = match proof {
         Proof::Whole => match sink.finish().await {
             Ok(()) => return Exit::Complete,
-            Err(error) => {
-                return failed(console, &format!("the output cannot be completed: {error}"));
-            }
+            Err(why) => return failed(console, &why),
         },
         Proof::Broken(why) => (Exit::Failed, why),
         Proof::Missing(why) => (
@@ -147,9 +147,7 @@ async fn settle(proof: Proof, sink: Sink, console: &Console) -> Exit {
     match sink.leave().await {
         Ok(None) => console.say(&why),
         Ok(Some(part)) => console.say(&format!("{why}; what has come is in {}", part.display())),
-        Err(error) => {
-            return failed(console, &format!("{why}; the output cannot be written: {error}"));
-        }
+        Err(worse) => return failed(console, &format!("{why}; {worse}")),
     }
     exit
 }

@@ -192,7 +192,6 @@ fn a_download_that_is_reset_is_never_success() {
         (&[ID], Reason::NO_ERROR, Some(r#"{"state":"complete","bytesTransferred":9}"#), 1),
         (&[ID], Reason::NO_ERROR, Some(r#"{"state":"failed","bytesTransferred":4}"#), 1),
         (&[ID], Reason::NO_ERROR, None, 8),
-        (&[], Reason::NO_ERROR, None, 8),
     ] {
         let server = Http2::start(move |request, mut respond| async move {
             if request.uri().query().is_some_and(|query| query.contains("status")) {

@@ -13,6 +13,7 @@ mod common;
 mod cancel;
 mod client;
 mod http2;
+mod output;
 mod papers;
 mod proof;
 mod receive;

@@ -118,7 +118,7 @@ fn a_sender_wants_the_right_count_digest_and_end() {
 
 #[test]
 fn passing_refusals_are_tried_again_and_others_are_not() {
-    let all = || Act::ok("all");
+    let all = || Act::whole(ID, "all");
     let busy = "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 0\r\nContent-Length: 0\r\n\r\n";
     for (acts, retry, code, asked) in [
         (vec![Act::Say(busy.to_owned()), Act::Say(busy.to_owned()), all()], "2", 0, 3),
@@ -131,7 +131,12 @@ fn passing_refusals_are_tried_again_and_others_are_not() {
         (vec![Act::status("408 Late"), all()], "0", 5, 1),
         // Some of it has been handed on.
         (
-            vec![Act::Say("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx".to_owned()), all()],
+            vec![
+                Act::Say(format!(
+                    "HTTP/1.1 200 OK\r\nX-Hoody-Pipe-Transfer-Id: {ID}\r\nContent-Length: 9\r\n\r\nx"
+                )),
+                all(),
+            ],
             "9",
             1,
             1,
@@ -158,6 +163,6 @@ fn a_relay_that_is_not_up_yet_is_waited_for() {
     let address = closed_port();
     let receiver = Client::start(&["receive", &format!("http://{address}/x"), "--retry", "5"]);
     receiver.expect_line("hoody-pipe: trying again in 1 s");
-    let _relay = Canned::start_at(address, &[Act::ok("all")]);
+    let _relay = Canned::start_at(address, &[Act::whole(ID, "all")]);
     assert_eq!(receiver.ended().expect(0).text(), "all");
 }

@@ -11,9 +11,11 @@ use crate::common::tls::{Authority, Front};
 use crate::common::{SOON, Server, timed};
 use crate::send::closed_port;
 
+const ID: &str = "0123456789abcdef";
+
 #[test]
 fn nobody_is_trusted_without_reason() {
-    let canned = Canned::start(&[Act::ok("all")]);
+    let canned = Canned::start(&[Act::whole(ID, "all")]);
     let authority = Authority::new();
     let front = Front::start(authority.acceptor("127.0.0.1", &[]), canned.address());
     let url = front.url("/x");
@@ -36,7 +38,7 @@ fn nobody_is_trusted_without_reason() {
 
 #[test]
 fn a_wrong_certificate_is_named() {
-    let canned = Canned::start(&[Act::ok("all")]);
+    let canned = Canned::start(&[Act::whole(ID, "all")]);
     let authority = Authority::new();
     let params = || CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
     let mut expired = params();
@@ -95,7 +97,7 @@ fn a_server_that_keeps_silent_is_given_up_after_ten_seconds() {
 
 #[test]
 fn a_proxy_of_the_environment_is_not_used() {
-    let canned = Canned::start(&[Act::ok("all")]);
+    let canned = Canned::start(&[Act::whole(ID, "all")]);
     let nobody = format!("http://{}", closed_port());
     let output = Command::new(env!("CARGO_BIN_EXE_hoody-pipe"))
         .args(["receive", &canned.url("/x")])

@@ -53,6 +53,8 @@ impl Way {
     }
 }
 
+const ID: &str = "0123456789abcdef";
+
 /// All but the last line.
 const LINES: &str = "[INFO] Sent 3 bytes to 1 of 1 receiver(s) in 0.1 s.\n";
 
@@ -125,15 +127,16 @@ fn receive() {
         way.run(&["cancel", &url, "--reason", "drift"]).expect(0);
         assert_eq!(receiver.ended().expect(6).stderr, "[ERROR] Cancelled: drift.\n");
 
-        let nameless = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n";
-        let canned = Canned::start(&[Act::Say(nameless.to_owned())]);
+        let mute = Act::status("501 Not Implemented");
+        let canned = Canned::start(&[Act::stream(ID, "x"), mute]);
         let (url, output) = (way.url(canned.address(), "/x"), folder.path("out"));
         let ended = way.run(&["receive", &url, "-o", &output]);
         assert!(ended.expect(8).stderr.contains("nothing proves that this was all"), "{ended:?}");
         assert_eq!((folder.read("out"), folder.read("out.part")), (None, Some(b"x".to_vec())));
 
-        let half = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf";
-        let canned = Canned::start(&[Act::Hold(half.to_owned())]);
+        let half = "Content-Length: 9\r\n\r\nhalf";
+        let half = format!("HTTP/1.1 200 OK\r\nX-Hoody-Pipe-Transfer-Id: {ID}\r\n{half}");
+        let canned = Canned::start(&[Act::Hold(half)]);
         let url = way.url(canned.address(), "/x");
         for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
             let receiver = way.start(&["receive", &url]);

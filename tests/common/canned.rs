@@ -24,6 +24,15 @@ impl Act {
         Act::Say(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()))
     }
 
+    /// A download with a length that is met.
+    pub fn whole(transfer: &str, body: &str) -> Act {
+        Act::Say(format!(
+            "HTTP/1.1 200 OK\r\nX-Hoody-Pipe-Transfer-Id: {transfer}\r\n\
+             Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        ))
+    }
+
     /// An answer without a body.
     pub fn status(line: &str) -> Act {
         Act::Say(format!("HTTP/1.1 {line}\r\nContent-Length: 0\r\n\r\n"))
