@@ -73,6 +73,21 @@ impl From<clap::Error> for Error {
             ErrorKind::InvalidValue | ErrorKind::ValueValidation => Fault::Value,
             _ => Fault::Unknown,
         };
-        Self { fault, text: error.to_string(), checking: false }
+        Self { fault, text: without_a_trap(error).to_string(), checking: false }
     }
+}
+
+/// No flag is meant as a URL or a file: the tip to put it behind `--` only leads astray.
+fn without_a_trap(mut error: clap::Error) -> clap::Error {
+    use clap::error::{ContextKind, ContextValue};
+    if let Some(ContextValue::StyledStrs(tips)) = error.remove(ContextKind::Suggested) {
+        let tips: Vec<_> = tips
+            .into_iter()
+            .filter(|tip| !tip.to_string().contains("' as a value, use '"))
+            .collect();
+        if !tips.is_empty() {
+            error.insert(ContextKind::Suggested, ContextValue::StyledStrs(tips));
+        }
+    }
+    error
 }

@@ -46,7 +46,7 @@ Flags beat variables, variables beat the file, the file beats the defaults.";
 /// The command line.
 #[derive(Debug, Parser)]
 #[command(name = "hoody-pipe", version, about = ABOUT, after_help = AFTER)]
-#[command(disable_help_subcommand = true, args_conflicts_with_subcommands = true)]
+#[command(args_conflicts_with_subcommands = true)]
 #[command(max_term_width = 100)]
 pub struct CommandLine {
     /// What to do.

@@ -210,12 +210,21 @@ fn flags_of_a_client_that_make_no_sense_together_are_refused() {
         (vec!["receive", PLAIN, "-o", "/"], "-o names a folder"),
         (vec!["receive", PLAIN, "-o", "/nonexistent/f"], "a folder that does not exist"),
         (vec!["receive", "http://h/../x"], "no segments '.' or '..'"),
+        (vec!["send", "http://h/x "], "begins or ends with a space"),
+        (vec!["cancel", "http:///x"], "it names no host"),
+        (vec!["receive", "http://h/?n=3"], "it has no name behind the host"),
+        (vec!["receive", "http://h/x?n=3&status"], "leave it out, or use `hoody-pipe status`"),
+        (vec!["receive", "http://h/x?progress=1"], "or use `hoody-pipe progress`"),
+        (vec!["progress", "http://h/x?status"], "or use `hoody-pipe status`"),
         (vec!["receive", PLAIN, "--transfer-id", "0123456789abcdef"], "unexpected argument"),
     ] {
         let error = parsed(&args).unwrap_err();
         assert!(error.to_string().contains(want), "{args:?}: {error}");
         assert_eq!(error.exit_code(), 2, "{args:?}");
     }
+    let error = parsed(&["receive", PLAIN, "--require-all"]).unwrap_err().to_string();
+    assert!(error.contains("unexpected argument '--require-all'"), "{error}");
+    assert!(!error.contains("-- --require-all"), "{error}");
     for args in [
         vec!["receive", SECURE, "--cacert", "f", "--http1"],
         vec!["send", "http://h/x?m=3&wait=5", "-n", "3", "--http1", "--length", "0"],

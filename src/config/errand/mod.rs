@@ -66,7 +66,8 @@ impl Errand {
         match &self {
             Self::Send(upload) => upload.is_sensible()?,
             Self::Receive(flags) => flags.is_sensible()?,
-            Self::Status(_) | Self::Progress(_) | Self::Cancel(_) => {}
+            Self::Progress(flags) => leads_to(&flags.url, &["status"])?,
+            Self::Status(_) | Self::Cancel(_) => {}
         }
         Ok(self)
     }
@@ -102,6 +103,7 @@ impl Common {
 impl ReceiveFlags {
     fn is_sensible(&self) -> Result<(), Error> {
         self.common.suits(&self.url)?;
+        leads_to(&self.url, &["status", "progress"])?;
         let Some(path) = self.file() else { return Ok(()) };
         if path.file_name().is_none() || path.is_dir() {
             return wrong("-o names a folder; name a file in it");
@@ -177,6 +179,16 @@ impl SendFlags {
 fn asks(url: &PipeUrl, key: &str) -> bool {
     let query = url.0.split_once('?').map(|(_, query)| query).unwrap_or_default();
     query.split('&').any(|pair| pair.split('=').next() == Some(key))
+}
+
+/// Refuses a query that asks for something else.
+fn leads_to(url: &PipeUrl, others: &[&str]) -> Result<(), Error> {
+    match others.iter().find(|key| asks(url, key)) {
+        Some(key) => wrong(&format!(
+            "'{key}' in the URL asks for something else; leave it out, or use `hoody-pipe {key}`"
+        )),
+        None => Ok(()),
+    }
 }
 
 fn wrong<T>(why: &str) -> Result<T, Error> {

@@ -7,6 +7,9 @@ use std::str::FromStr;
 /// How a URL is written.
 const SHAPE: &str = "write it as http://HOST:PORT/NAME or https://HOST/NAME";
 
+/// What stands before a name, and is none (spec §3).
+const NAMELESS: [&str; 3] = ["", "pipe", "api/v1/pipe"];
+
 /// A URL of a pipe. It is a credential and does not show itself when debugged.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PipeUrl(pub String);
@@ -23,11 +26,21 @@ impl FromStr for PipeUrl {
 
     /// Refuses what a URL library would quietly turn into another name than the one typed.
     fn from_str(text: &str) -> Result<Self, String> {
+        if text.trim() != text {
+            return Err("it begins or ends with a space; leave that out, or write %20".to_owned());
+        }
         let (scheme, rest) = text.split_once("://").ok_or(SHAPE)?;
         if !["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
             return Err(SHAPE.to_owned());
         }
         let path = rest.split('?').next().unwrap_or_default();
+        let (place, name) = path.split_once('/').unwrap_or((path, ""));
+        if place.rsplit('@').next().is_none_or(|host| host.is_empty() || host.starts_with(':')) {
+            return Err(format!("it names no host; {SHAPE}"));
+        }
+        if NAMELESS.contains(&name.trim_end_matches('/')) {
+            return Err(format!("it has no name behind the host; {SHAPE}"));
+        }
         let dots = |segment: &str| {
             let plain = segment.to_ascii_lowercase().replace("%2e", ".");
             plain == "." || plain == ".."
@@ -113,6 +126,19 @@ mod tests {
             "http://h/a#b",
             "http://h/a?n=3#b",
             "http://h/a\tb",
+            " http://h/x",
+            "http://h/x ",
+            "http://h/x\u{a0}",
+            "http:///x",
+            "http://u@/x",
+            "http://:80/x",
+            "http://h",
+            "http://h/",
+            "http://h?n=3",
+            "http://h/?n=3",
+            "http://h//",
+            "http://h/pipe/",
+            "https://h/api/v1/pipe?n=3",
         ] {
             assert!(text.parse::<PipeUrl>().is_err(), "{text:?}");
         }
