@@ -17,6 +17,20 @@ pub struct Report {
     /// Whether the last line was `Transfer complete.`
     complete: bool,
     error: Option<Exit>,
+    /// What is known of whether another try may do better.
+    hope: Hope,
+}
+
+/// Whether an upload that has failed may be tried again without anybody getting it twice.
+#[derive(Debug, Default, Clone, Copy, PartialEq)]
+enum Hope {
+    /// No line has come: the answer may have been held back.
+    #[default]
+    Unknown,
+    /// The relay waits for receivers.
+    Waiting,
+    /// Somebody may have got something, or has refused it for good.
+    Gone,
 }
 
 /// What a sender knows of itself.
@@ -45,6 +59,7 @@ impl Report {
 
     fn line(&mut self, line: &str) {
         self.complete = line == "[INFO] Transfer complete.";
+        self.hope = hope(self.hope, line);
         if let Some(error) = line.strip_prefix("[ERROR] ") {
             self.error = Some(match error {
                 _ if error.starts_with("Timed out") => Exit::TimedOut,
@@ -58,6 +73,17 @@ impl Report {
         } else if let Some(sent) = line.strip_prefix("[INFO] Sent ") {
             self.sent = counts(sent);
         }
+    }
+
+    /// Whether the transfer has begun.
+    pub fn is_streaming(line: &str) -> bool {
+        line.starts_with("[INFO] Streaming to ")
+    }
+
+    /// Whether the relay waited for receivers to the end of its answer, `cleanly` or by a cut, so that
+    /// nobody has got anything and another try may do better.
+    pub fn is_passing(&self, cleanly: bool) -> bool {
+        self.hope == Hope::Waiting && (self.error.is_some() || !cleanly)
     }
 
     /// What an answer comes to that has ended, `cleanly` or by a cut, with a sentence about it where
@@ -81,6 +107,9 @@ impl Report {
                 "the relay has passed on {bytes} bytes, but {ours} were sent; ask the receivers"
             ));
         }
+        if k == 0 {
+            return unproven("no receiver has got everything; they need it again".to_owned());
+        }
         if known.all && k != n {
             return unproven(format!(
                 "only {k} of {n} receivers have got everything; the others need it again"
@@ -95,6 +124,19 @@ impl Report {
             }
             (Some(_), None) => unproven("the relay has told no SHA-256".to_owned()),
         }
+    }
+}
+
+fn hope(before: Hope, line: &str) -> Hope {
+    match line.strip_prefix("[ERROR] ") {
+        // Only as the last word of a relay that waited.
+        Some(error) if ["Cancelled", "Transfer "].iter().any(|word| error.starts_with(word)) => {
+            Hope::Gone
+        }
+        Some(_) => before,
+        None if before == Hope::Gone || Report::is_streaming(line) => Hope::Gone,
+        None if line.starts_with("[INFO] Waiting for ") => Hope::Waiting,
+        None => before,
     }
 }
 
@@ -138,6 +180,14 @@ mod tests {
             ("", true, 0, None, false, Exit::Unproven),
             (&format!("{all}[INFO] Later.\n"), true, 5, None, false, Exit::Unproven),
             (&format!("{all}[ERROR] Internal error.\n"), true, 5, None, false, Exit::Failed),
+            (
+                "[INFO] Sent 5 bytes to 0 of 3 receiver(s) in 0.1 s.\n[INFO] Transfer complete.\n",
+                true,
+                5,
+                None,
+                false,
+                Exit::Unproven,
+            ),
             ("[ERROR] Timed out waiting for receivers.\n", false, 0, None, false, Exit::TimedOut),
             ("[ERROR] Cancelled: x.\n", false, 0, None, false, Exit::Cancelled),
             ("[ERROR] Cancelled.\n", false, 0, None, false, Exit::Cancelled),
@@ -154,6 +204,27 @@ mod tests {
             let known = Known { bytes, digest, all: require_all };
             let (exit, why) = report(lines).verdict(cleanly, &known);
             assert_eq!(exit, want, "{lines:?} {why:?}");
+        }
+    }
+
+    #[test]
+    fn only_what_has_moved_nothing_is_passing() {
+        const WAITING: &str = "[INFO] Waiting for 1 receiver(s) to connect...\n";
+        const STREAMING: &str = "[INFO] Streaming to 1 receiver(s)...\n";
+        for (lines, cleanly, want) in [
+            (format!("{WAITING}[ERROR] Timed out waiting for receivers.\n"), false, true),
+            (format!("{WAITING}[ERROR] Timed out waiting for receivers.\n"), true, true),
+            (format!("{WAITING}[ERROR] Server shutting down.\n"), false, true),
+            (format!("{WAITING}[INFO] A receiver connected.\n"), false, true),
+            (WAITING.to_owned(), true, false),
+            (String::new(), false, false),
+            (format!("{WAITING}[ERROR] Cancelled: drift.\n"), false, false),
+            (format!("{WAITING}[ERROR] Transfer failed — wrong length.\n"), false, false),
+            (format!("{WAITING}{STREAMING}"), false, false),
+            (format!("{WAITING}{STREAMING}[ERROR] Server shutting down.\n"), false, false),
+            (format!("{STREAMING}{WAITING}"), false, false),
+        ] {
+            assert_eq!(report(&lines).is_passing(cleanly), want, "{lines:?} {cleanly}");
         }
     }
 

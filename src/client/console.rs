@@ -1,44 +1,73 @@
 //! What a person sees on stderr: lines, and on a terminal a progress line. Knows nothing of what
 //! they mean.
 
+use std::cell::Cell;
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+/// What there is to see before anything moves: no speed, and no time left.
+const WAITING: &str = "{spinner} waiting, {elapsed}";
+
 /// Where lines and progress go.
-pub struct Console(ProgressBar);
+pub struct Console {
+    bar: ProgressBar,
+    length: Cell<Option<u64>>,
+    moving: Cell<bool>,
+}
 
 impl Console {
     /// With a progress line if `watched` and stderr is a terminal.
     pub fn new(watched: bool) -> Self {
-        if !watched || !std::io::stderr().is_terminal() {
-            return Self(ProgressBar::hidden());
+        let bar = match watched && std::io::stderr().is_terminal() {
+            true => ProgressBar::new_spinner(),
+            false => ProgressBar::hidden(),
+        };
+        if !bar.is_hidden() {
+            bar.enable_steady_tick(Duration::from_millis(250));
         }
-        let bar = ProgressBar::new_spinner();
-        bar.enable_steady_tick(Duration::from_millis(250));
-        Self(bar.with_style(style("{spinner} {bytes}, {binary_bytes_per_sec}, {elapsed}")))
+        let bar = bar.with_style(style(WAITING));
+        Self { bar, length: Cell::new(None), moving: Cell::new(false) }
     }
 
     /// Says how many bytes are to come.
     pub fn expect(&self, length: Option<u64>) {
-        if let Some(length) = length.filter(|length| *length > 0) {
-            self.0.set_length(length);
-            let line = "{wide_bar} {bytes} of {total_bytes}, {binary_bytes_per_sec}, {eta} left";
-            self.0.set_style(style(line));
+        self.length.set(length.filter(|length| *length > 0));
+    }
+
+    /// From now on bytes move: the time before does not count.
+    pub fn begin(&self) {
+        if self.moving.replace(true) {
+            return;
         }
+        self.bar.reset_elapsed();
+        self.bar.set_style(style(match self.length.get() {
+            Some(length) => {
+                self.bar.set_length(length);
+                "{wide_bar} {bytes} of {total_bytes}, {binary_bytes_per_sec}, {eta} left"
+            }
+            None => "{spinner} {bytes}, {binary_bytes_per_sec}, {elapsed}",
+        }));
     }
 
     /// So many bytes more are through.
     pub fn advance(&self, bytes: u64) {
-        self.0.inc(bytes);
+        self.bar.inc(bytes);
+    }
+
+    /// Waits anew, with nothing through.
+    pub fn restart(&self) {
+        self.moving.set(false);
+        self.bar.reset();
+        self.bar.set_style(style(WAITING));
     }
 
     /// Prints a line. What could steer a terminal is left out.
     pub fn line(&self, text: &str) {
         let text = printable(text);
         // Nobody may be there to read it; that ends nothing.
-        let _ = self.0.suspend(|| writeln!(std::io::stderr(), "{text}"));
+        let _ = self.bar.suspend(|| writeln!(std::io::stderr(), "{text}"));
     }
 
     /// Prints a line of our own.
@@ -48,7 +77,7 @@ impl Console {
 
     /// Takes the progress line away.
     pub fn close(&self) {
-        self.0.finish_and_clear();
+        self.bar.finish_and_clear();
     }
 }
 
@@ -80,9 +109,13 @@ mod tests {
 
     #[test]
     fn the_templates_are_well_formed() {
-        let console = Console(ProgressBar::hidden());
-        console.expect(Some(3));
-        console.advance(3);
-        console.close();
+        for length in [None, Some(3)] {
+            let console = Console::new(false);
+            console.expect(length);
+            console.begin();
+            console.advance(3);
+            console.restart();
+            console.close();
+        }
     }
 }

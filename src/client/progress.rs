@@ -33,8 +33,12 @@ pub async fn run(flags: ProgressFlags) -> Exit {
     });
     match asked {
         Ok((relay, target)) => {
-            let mut watch =
-                Watch { console: &console, human: io::stdout().is_terminal(), busy: false };
+            let mut watch = Watch {
+                console: &console,
+                human: io::stdout().is_terminal(),
+                busy: false,
+                open: false,
+            };
             tokio::select! {
                 exit = watch.run(&relay, &target) => exit,
                 exit = signalled() => exit,
@@ -50,7 +54,12 @@ struct Watch<'a> {
     human: bool,
     /// Whether somebody was there when the name was last seen.
     busy: bool,
+    /// Whether the last line on the terminal is one that the next takes the place of.
+    open: bool,
 }
+
+/// Puts the cursor at the beginning of an empty line, over the one that was there.
+const ANEW: &str = "\r\u{1b}[K";
 
 /// How one connection ended.
 enum End {
@@ -80,9 +89,11 @@ impl Watch<'_> {
                 }
             }
             if lost > LOST_MAX {
+                self.close();
                 self.console.say("the connection is lost; see what became of it with `status`");
                 return Exit::Unproven;
             }
+            self.close();
             pause(lost, None, self.console).await;
         }
     }
@@ -114,6 +125,7 @@ impl Watch<'_> {
     /// Tells one event; an exit code if it is the last.
     fn event(&mut self, event: &Event, first: bool) -> Option<Exit> {
         let Ok(fields) = serde_json::from_str::<Value>(&event.data) else {
+            self.close();
             return Some(failed(self.console, "an event is no JSON; is this a relay?"));
         };
         if let Err(error) = self.print(event, &fields) {
@@ -124,6 +136,7 @@ impl Watch<'_> {
             "state" => {
                 let busy = fields["state"] != "idle";
                 if first && self.busy && !busy {
+                    self.close();
                     self.console
                         .say("it has ended while the connection was lost, nobody knows how");
                     return Some(Exit::Unproven);
@@ -135,7 +148,8 @@ impl Watch<'_> {
         }
     }
 
-    fn print(&self, event: &Event, fields: &Value) -> io::Result<()> {
+    /// On a terminal `progress` comes four times a second, and is one line that changes.
+    fn print(&mut self, event: &Event, fields: &Value) -> io::Result<()> {
         let line = match self.human {
             true => told(&event.name, fields),
             false => {
@@ -144,6 +158,26 @@ impl Watch<'_> {
             }
         };
         let Some(line) = line else { return Ok(()) };
-        writeln!(io::stdout(), "{}", printable(&line))
+        let mut out = io::stdout();
+        write!(out, "{}{}", if self.open { ANEW } else { "" }, printable(&line))?;
+        self.open = self.human && event.name == "progress";
+        if !self.open {
+            writeln!(out)?;
+        }
+        out.flush()
+    }
+
+    /// Leaves a line that would change as it is.
+    fn close(&mut self) {
+        if std::mem::take(&mut self.open) {
+            // Who reads no more has been told before.
+            let _ = writeln!(io::stdout());
+        }
+    }
+}
+
+impl Drop for Watch<'_> {
+    fn drop(&mut self) {
+        self.close();
     }
 }

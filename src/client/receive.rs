@@ -124,6 +124,7 @@ async fn copy(
         digest.update(&piece);
         sink.write(&piece).await?;
         bytes += piece.len() as u64;
+        console.begin();
         console.advance(piece.len() as u64);
     }
 }

@@ -123,11 +123,17 @@ impl Relay {
         let passing = connect::may_pass(error);
         if error.is_connect() {
             console.say(&connect::unreachable(error, &self.place));
-            return Miss { exit: Exit::NoConnection, passing, after: None, halfway: false };
+            return Miss {
+                exit: Exit::NoConnection,
+                passing,
+                after: None,
+                halfway: false,
+                unmoved: false,
+            };
         }
         let why = innermost(error);
         console.say(&format!("no answer from {}: {why}; it may have ended: try again", self.place));
-        Miss { exit: Exit::Failed, passing, after: None, halfway: false }
+        Miss { exit: Exit::Failed, passing, after: None, halfway: false, unmoved: false }
     }
 }
 
@@ -141,6 +147,8 @@ pub struct Miss {
     pub after: Option<Duration>,
     /// Whether this is how a relay answers a quiet sender whose transfer has failed (spec §9).
     pub halfway: bool,
+    /// Whether the relay itself says that it has not begun, however much it has been given.
+    pub unmoved: bool,
 }
 
 impl Miss {
@@ -157,7 +165,8 @@ impl Miss {
         };
         let passing = matches!(status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504);
         let halfway = own && matches!(status.as_u16(), 500 | 502);
-        Self { exit, passing, after: after.map(|after| after.min(AFTER_MAX)), halfway }
+        let unmoved = own && matches!(status.as_u16(), 408 | 429);
+        Self { exit, passing, after: after.map(|after| after.min(AFTER_MAX)), halfway, unmoved }
     }
 }
 

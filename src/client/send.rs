@@ -37,8 +37,8 @@ pub async fn run(upload: Upload) -> Exit {
     let console = Console::new(!upload.flags.quiet);
     let mut source = match Source::open(upload.from, upload.flags.sha256).await {
         Ok(source) => source,
-        Err(error) => {
-            console.say(&format!("the file cannot be read: {error}"));
+        Err(why) => {
+            console.say(&why);
             return Exit::Usage;
         }
     };
@@ -83,21 +83,29 @@ impl Order {
     async fn carry_out(&self, source: &mut Source, console: &Console) -> Exit {
         let mut tries = 0;
         loop {
-            let miss = match self.attempt(source, console).await {
-                Try::Miss(miss) => miss,
+            // Whether it may do better next time, and nobody has got anything.
+            let (exit, passing, after) = match self.attempt(source, console).await {
+                Try::Miss(miss) => {
+                    let halfway = self.flags.quiet && miss.halfway;
+                    let unmoved = miss.unmoved || (source.is_untouched() && !halfway);
+                    let passing = miss.passing && unmoved;
+                    // Refused is what was never begun.
+                    let begun = source.sent > 0 || halfway;
+                    let failed = miss.exit == Exit::Refused && begun;
+                    (if failed { Exit::Failed } else { miss.exit }, passing, miss.after)
+                }
                 Try::Answer(report, cleanly) => {
-                    return self.verdict(&report, cleanly, source, console);
+                    let exit = self.verdict(&report, cleanly, source, console);
+                    (exit, report.is_passing(cleanly), None)
                 }
                 Try::Source(fault) => return faulty(fault, console),
             };
-            if source.begun || !miss.passing || tries >= self.relay.retries() {
-                // Refused is what was never begun.
-                let begun = source.sent > 0 || (self.flags.quiet && miss.halfway);
-                let failed = miss.exit == Exit::Refused && begun;
-                return if failed { Exit::Failed } else { miss.exit };
+            if !passing || tries >= self.relay.retries() || !source.rewind().await {
+                return exit;
             }
             tries += 1;
-            pause(tries, miss.after, console).await;
+            console.restart();
+            pause(tries, after, console).await;
         }
     }
 
@@ -116,7 +124,12 @@ impl Order {
             match timeout(patience, admitted).await {
                 // Refused: the answer says the rest.
                 Ok(Err(_)) => pending().await,
-                Ok(Ok(())) | Err(_) => source.pump(feeder, console).await,
+                Ok(Ok(())) => source.pump(feeder, console).await,
+                Err(_) => {
+                    // Without its lines nobody knows better.
+                    console.begin();
+                    source.pump(feeder, console).await
+                }
             }
         };
         tokio::pin!(answer, pump);
@@ -149,7 +162,12 @@ impl Order {
         let mut report = Report::default();
         loop {
             match answer.chunk().await {
-                Ok(Some(piece)) => report.take(&piece, |line| console.line(line)),
+                Ok(Some(piece)) => report.take(&piece, |line| {
+                    if Report::is_streaming(line) {
+                        console.begin();
+                    }
+                    console.line(line);
+                }),
                 Ok(None) => return Try::Answer(report, true),
                 Err(_) => return Try::Answer(report, false),
             }

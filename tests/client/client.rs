@@ -90,6 +90,15 @@ impl Client {
         kill_process(pid, signal).expect("the client is there");
     }
 
+    /// Waits for its end, but not for that of others who hold its stderr.
+    #[track_caller]
+    pub fn ended_alone(mut self) -> Ended {
+        let Some(status) = exit_within(&mut self.child, PATIENCE) else {
+            panic!("it still runs; {:?} {}", self.stdout.text(), self.stderr.text());
+        };
+        Ended { code: status.code(), stdout: self.stdout.bytes(), stderr: self.stderr.text() }
+    }
+
     /// Waits for its end.
     #[track_caller]
     pub fn ended(mut self) -> Ended {

@@ -179,6 +179,42 @@ fn a_terminal_shows_progress_and_a_pipe_does_not() {
 }
 
 #[test]
+fn waiting_counts_neither_into_speed_nor_into_time() {
+    let server = Server::start(&[]);
+    let folder = Folder::new();
+    let (name, output) = (unique(), folder.path("out"));
+    let receiver = Client::on_terminal(&["receive", &server.url(&name), "-o", &output]);
+    receiver.expect_output("waiting, 2s");
+    let mut sender = server.put(&name);
+    sender.head().expect(200);
+    sender.chunk(b"five!");
+    receiver.expect_output("5 B, ");
+    receiver.expect_output(", 0s");
+    sender.finish();
+    let shown = receiver.ended().expect(0).text();
+    assert!(!shown.contains(" left"), "{shown}");
+
+    // A part of the file has been read long before somebody takes it.
+    let file = folder.file("file", &pattern(3_000_000));
+    let sender = Client::on_terminal(&["send", &file, &server.url(&name)]);
+    sender.expect_output("waiting, 1s");
+    let receiver = Client::start(&["receive", &server.url(&name), "-o", &output]);
+    receiver.ended().expect(0);
+    let shown = sender.ended().expect(0).text();
+    let (before, _) = shown.split_once("[INFO] Streaming").unwrap();
+    assert!(!before.contains(" left") && !before.contains("/s"), "{shown}");
+}
+
+#[test]
+fn help_can_be_asked_for_by_a_word() {
+    for (words, want) in [(&["help"][..], "First steps:"), (&["help", "send"], "--require-all")] {
+        let text = Client::run(words).expect(0).text();
+        assert!(text.contains(want), "{text}");
+    }
+    assert!(Client::run(&["help", "sned"]).expect(2).stderr.contains("sned"));
+}
+
+#[test]
 fn a_terminal_is_told_in_words_and_a_program_in_json() {
     const STATUS: &str = r#"{"state":"idle","totalReceivers":null}"#;
     let canned = Canned::start(&[Act::ok(STATUS)]);
@@ -189,17 +225,18 @@ fn a_terminal_is_told_in_words_and_a_program_in_json() {
                   \"activeReceivers\":1,\"totalReceivers\":2}\n\n\
                   event: progress\ndata: {\"bytesTransferred\":1024,\"totalBytes\":null,\
                   \"speed\":512,\"eta\":null}\n\n\
-                  event: done\ndata: {\"state\":\"failed\",\"bytesTransferred\":1024,\
+                  event: progress\ndata: {\"bytesTransferred\":2048,\"totalBytes\":null,\
+                  \"speed\":512,\"eta\":null}\n\n\
+                  event: done\ndata: {\"state\":\"failed\",\"bytesTransferred\":2048,\
                   \"reason\":\"Cancelled: drift\"}\n\n";
     let canned = Canned::start(&[Act::events(events)]);
     let shown = Client::on_terminal(&["progress", &canned.url("/x")]).ended();
-    let lines: Vec<String> = shown.expect(6).text().lines().map(str::to_owned).collect();
+    // The running account is one line, and the end takes its place.
     assert_eq!(
-        lines,
-        [
-            "waiting: the sender is there, 1 of 2 receiver(s)",
-            "streaming: 1.00 KiB, 512 B/s",
-            "failed after 1.00 KiB: Cancelled: drift"
-        ]
+        shown.expect(6).text(),
+        "waiting: the sender is there, 1 of 2 receiver(s)\r\n\
+         streaming: 1.00 KiB, 512 B/s\r\u{1b}[K\
+         streaming: 2.00 KiB, 512 B/s\r\u{1b}[K\
+         failed after 2.00 KiB: Cancelled: drift\r\n"
     );
 }

@@ -223,6 +223,117 @@ fn it_tries_again_before_the_first_byte() {
 }
 
 #[test]
+fn a_file_is_tried_again_as_long_as_nothing_has_moved() {
+    let server = Server::start(&[]);
+    let folder = Folder::new();
+    // More than what fits into buffers, so that some of it has been read.
+    let bytes = pattern(3_000_000);
+    let file = folder.file("file", &bytes);
+    for quiet in [&[][..], &["--quiet"]] {
+        let url = server.url(&unique());
+        let args = ["send", &file, &url, "--wait", "1", "--retry", "20", "--sha256"];
+        let sender = Client::start(&[&args[..], quiet].concat());
+        sender.expect_line("[ERROR] Timed out waiting for receivers.\n");
+        sender.expect_line("hoody-pipe: trying again in 1 s\n");
+        let receiver = Curl::start(&["-fsSN", "--retry", "5", &url]);
+        sender.ended().expect(0);
+        assert!(receiver.ended().expect(0).stdout == bytes, "the whole file");
+    }
+    // Never again after a cancellation, or when somebody has got a part.
+    let url = server.url(&unique());
+    let sender = Client::start(&["send", &file, &url, "--retry", "20"]);
+    sender.expect_line("[INFO] Waiting");
+    Client::run(&["cancel", &url]).expect(0);
+    sender.ended().expect(6);
+    let mut receiver = server.get("/gone");
+    let sender = Client::start(&["send", &file, &server.url("/gone"), "--retry", "20"]);
+    receiver.head().expect(200);
+    drop(receiver);
+    let ended = sender.ended();
+    assert!(!ended.expect(1).stderr.contains("trying again"), "{ended:?}");
+}
+
+#[test]
+fn what_cannot_be_read_twice_is_tried_again_only_unread() {
+    let server = Server::start(&[]);
+    let url = server.url(&unique());
+    let args = ["send", &url, "--wait", "1", "--retry", "20"];
+    let mut sender = Client::start(&args);
+    sender.expect_line("hoody-pipe: trying again in 1 s\n");
+    sender.write(b"not lost");
+    sender.close();
+    let receiver = Curl::start(&["-fsSN", &url]);
+    sender.ended().expect(0);
+    assert_eq!(receiver.ended().expect(0).text(), "not lost");
+
+    let mut sender = Client::start(&args);
+    sender.write(b"read");
+    let ended = sender.ended();
+    assert!(!ended.expect(5).stderr.contains("trying again"), "{ended:?}");
+    let ended = Client::run(&[&args[..], &["--", "sh", "-c", "echo x; exec sleep 9"]].concat());
+    assert!(!ended.expect(5).stderr.contains("trying again"), "{ended:?}");
+
+    // A command is started once.
+    let folder = Folder::new();
+    let script = format!("echo >> {}; read x; printf done", folder.path("started"));
+    let mut sender = Client::start(&[&args[..], &["--", "sh", "-c", &script]].concat());
+    sender.expect_line("hoody-pipe: trying again in 1 s\n");
+    let receiver = Curl::start(&["-fsSN", &url]);
+    sender.write(b"\n");
+    sender.ended().expect(0);
+    assert_eq!(receiver.ended().expect(0).text(), "done");
+    assert_eq!(folder.read("started").as_deref(), Some(&b"\n"[..]));
+}
+
+#[test]
+fn a_command_that_fails_cuts_at_once_though_a_child_holds_its_output() {
+    let server = Server::start(&[]);
+    for receiving in [true, false] {
+        let url = server.url(&unique());
+        let receiver = receiving.then(|| Curl::start(&["-fsSN", &url]));
+        let script = "sleep 30 & printf half; read x; exit 3";
+        let mut sender = Client::start(&["send", &url, "--", "sh", "-c", script]);
+        match &receiver {
+            Some(receiver) => receiver.expect_output("half"),
+            None => sender.expect_line("[INFO] Waiting"),
+        }
+        sender.write(b"\n");
+        let (ended, time) = timed(|| sender.ended_alone());
+        assert!(ended.expect(7).stderr.contains("exit status: 3"), "{ended:?}");
+        assert!(time < SOON, "{time:?}");
+        if let Some(receiver) = receiver {
+            assert_eq!(receiver.ended().expect(18).text(), "half");
+        }
+    }
+    // One that ends well may leave the rest to its children.
+    let url = server.url(&unique());
+    let receiver = Curl::start(&["-fsSN", &url]);
+    let script = "(sleep 1; printf ' rest') & printf first";
+    Client::run(&["send", &url, "--", "sh", "-c", script]).expect(0);
+    assert_eq!(receiver.ended().expect(0).text(), "first rest");
+}
+
+#[test]
+fn a_mistake_names_its_file() {
+    let server = Server::start(&[]);
+    let folder = Folder::new();
+    for (file, want) in [
+        (folder.path("none"), "cannot be read: No such file"),
+        (folder.path("."), "is a folder; send a file, or: -- tar -c"),
+    ] {
+        let said = Client::run(&["send", &file, &server.url("/x")]).expect(2).stderr.clone();
+        assert!(said.contains(&format!("hoody-pipe: {file} {want}")), "{said}");
+    }
+    let url = server.url(&unique());
+    let mut sender = Client::start(&["send", &url, "-n", "1"]);
+    let full = Client::start(&["receive", &url, "-o", "/dev/full"]);
+    sender.write(b"x");
+    sender.close();
+    let said = full.ended().expect(1).stderr.clone();
+    assert!(said.contains("/dev/full cannot be written: No space left"), "{said}");
+}
+
+#[test]
 fn what_was_begun_is_not_tried_again() {
     let server = Server::start(&[]);
     let url = server.url(&unique());
