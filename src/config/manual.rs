@@ -97,7 +97,8 @@ fn built() -> Command {
 
 fn pages(dir: &Path) -> io::Result<()> {
     let command = built();
-    for sub in command.get_subcommands() {
+    // The generator's own `help` has nothing to tell.
+    for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
         let name = format!("{NAME}-{}", sub.get_name());
         let sub = sub.clone().display_name(&name);
         std::fs::write(dir.join(format!("{name}.1")), page(&name, sub)?)?;
@@ -105,34 +106,62 @@ fn pages(dir: &Path) -> io::Result<()> {
     std::fs::write(dir.join(format!("{NAME}.1")), page(NAME, command)?)
 }
 
-fn page(name: &str, command: Command) -> io::Result<Vec<u8>> {
+fn page(name: &str, mut command: Command) -> io::Result<Vec<u8>> {
     let texts = (command.get_about(), command.get_after_help());
     let [about, after] = [texts.0, texts.1].map(|text| text.map(ToString::to_string));
     let (about, after) = (about.unwrap_or_default(), after.unwrap_or_default());
     // What follows the first paragraph would become part of the page's name.
     let (about, steps) = about.split_once("\n\n").unwrap_or((&about, ""));
+    let short = about.strip_prefix(&format!("{NAME} ")).unwrap_or(about);
+    let usage = command.render_usage().to_string();
     let with_subcommands = command.has_subcommands();
-    let command = command.about(about.to_owned());
+    let command = command.about(short.to_owned());
     let source = format!("{NAME} {}", env!("CARGO_PKG_VERSION"));
-    let man = clap_mangen::Man::new(command).title(name).source(source);
+    let man = clap_mangen::Man::new(command.clone()).title(name).source(source);
     let mut page = Vec::new();
     man.render_title(&mut page)?;
     man.render_name_section(&mut page)?;
-    man.render_synopsis_section(&mut page)?;
-    man.render_description_section(&mut page)?;
+    page.extend_from_slice(synopsis(&usage).as_bytes());
+    let described = clap_mangen::Man::new(command.about(about.to_owned()));
+    described.render_description_section(&mut page)?;
     man.render_options_section(&mut page)?;
     if with_subcommands {
         man.render_subcommands_section(&mut page)?;
     }
-    page.extend_from_slice(notes(&format!("{steps}\n\n{after}")).as_bytes());
+    page.extend_from_slice(sections(&format!("{steps}\n\n{after}")).as_bytes());
     Ok(page)
 }
 
+/// The usage as the help shows it.
+fn synopsis(usage: &str) -> String {
+    let lines = usage.trim_start_matches("Usage: ").lines();
+    let lines: Vec<String> = lines.map(|line| format!("  {}", line.trim())).collect();
+    section("SYNOPSIS", &lines.join("\n"))
+}
+
+/// Each paragraph in the section in which a reader looks for it.
+fn sections(text: &str) -> String {
+    let (mut codes, mut notes, mut examples) = (vec![], vec![], vec![]);
+    for paragraph in text.split("\n\n").map(|text| text.trim_matches('\n')) {
+        let heading = ["Examples:\n", "Example:\n", "First steps:\n"].into_iter();
+        if let Some(lines) = heading.filter_map(|text| paragraph.strip_prefix(text)).next() {
+            examples.push(lines);
+        } else if let Some(list) = paragraph.strip_prefix("Exit codes: ") {
+            codes.push(list);
+        } else if !paragraph.is_empty() {
+            notes.push(paragraph);
+        }
+    }
+    let all = [("EXIT STATUS", codes), ("NOTES", notes), ("EXAMPLES", examples)];
+    let all = all.into_iter().filter(|(_, paragraphs)| !paragraphs.is_empty());
+    all.map(|(title, paragraphs)| section(title, &paragraphs.join("\n\n"))).collect()
+}
+
 /// A section of paragraphs that are filled, and of indented lines that stay as they are.
-fn notes(text: &str) -> String {
-    let mut section = String::from(".SH NOTES\n");
+fn section(title: &str, text: &str) -> String {
+    let mut section = format!(".SH \"{title}\"\n");
     let mut as_is = false;
-    for line in text.trim().lines() {
+    for line in text.lines() {
         if as_is != line.starts_with("  ") {
             as_is = !as_is;
             section.push_str(if as_is { ".nf\n" } else { ".fi\n" });
@@ -144,6 +173,7 @@ fn notes(text: &str) -> String {
             false => section.push_str(&format!("\\&{line}\n")),
         }
     }
+    section.push_str(if as_is { ".fi\n" } else { "" });
     section
 }
 
@@ -152,10 +182,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn notes_keep_examples_and_are_never_instructions() {
-        let text = "\n\nFirst steps:\n  a -b \\\n  .c\n\n.Prose\n'more";
-        let want = ".SH NOTES\n\\&First steps:\n.nf\n\\&  a \\-b \\e\n\\&  .c\n.fi\n.PP\n\
-                    \\&.Prose\n\\&'more\n";
-        assert_eq!(notes(text), want);
+    fn sections_keep_examples_and_are_never_instructions() {
+        let text = "\n\nFirst steps:\n  a -b \\\n  .c\n\n.Prose\n'more\n\nExit codes: 0 well";
+        let want = ".SH \"EXIT STATUS\"\n\\&0 well\n\
+                    .SH \"NOTES\"\n\\&.Prose\n\\&'more\n\
+                    .SH \"EXAMPLES\"\n.nf\n\\&  a \\-b \\e\n\\&  .c\n.fi\n";
+        assert_eq!(sections(text), want);
     }
 }

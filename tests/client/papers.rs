@@ -113,13 +113,22 @@ fn manual_pages_render() {
     let folder = Folder::new();
     Client::run(&["man", &folder.path(".")]).expect(0);
     let main = Client::run(&["man"]).expect(0).stdout.clone();
-    assert_eq!(folder.read("hoody-pipe.1"), Some(main));
+    assert_eq!(folder.read("hoody-pipe.1").as_ref(), Some(&main));
+    let main = String::from_utf8(main).unwrap();
+    assert!(main.contains("\nhoody\\-pipe \\- passes the body"), "{main}");
+    let synopsis = main.split(".SH").find(|part| part.contains("SYNOPSIS")).unwrap();
+    assert!(synopsis.contains("hoody\\-pipe [OPTIONS]\n"), "{synopsis}");
+    assert!(!synopsis.contains("listen"), "{synopsis}");
+    assert_eq!(folder.read("hoody-pipe-help.1"), None);
     for command in COMMANDS {
         let name = format!("hoody-pipe-{command}.1");
         let page = String::from_utf8(folder.read(&name).unwrap()).unwrap();
         assert!(page.contains(&format!("\n.TH hoody-pipe-{command} 1")), "{page}");
-        for section in ["NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "NOTES"] {
-            assert!(page.contains(&format!("\n.SH {section}")), "{name}: no {section}");
+        let codes =
+            if ["completions", "man"].contains(&command) { "OPTIONS" } else { "EXIT STATUS" };
+        for section in ["NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", codes, "EXAMPLES"] {
+            let plain = page.replace('"', "");
+            assert!(plain.contains(&format!("\n.SH {section}\n")), "{name}: no {section}");
         }
         if installed("man") {
             let output = Command::new("man")
