@@ -10,8 +10,9 @@ use h2::{Reason, RecvStream, SendStream};
 use http::{Request, Response};
 
 use crate::client::{Client, Folder};
+use crate::common::canned::{Act, Canned};
 use crate::common::tls::{Authority, Front};
-use crate::common::{PATIENCE, SOON, Server, timed, unique};
+use crate::common::{PATIENCE, SOON, timed};
 
 const WAITING: &str = "[INFO] Waiting for 1 receiver(s) to connect...\n";
 const STREAMING: &str = "[INFO] Streaming to 1 receiver(s)...\n";
@@ -213,17 +214,13 @@ fn a_download_that_is_reset_is_never_success() {
 
 #[test]
 fn http1_is_spoken_when_asked_for() {
-    let server = Server::start(&[]);
+    let canned = Canned::start(&[Act::whole("0123456789abcdef", "all of it")]);
     let authority = Authority::new();
     // This front passes on what it gets: HTTP/2 would not be understood behind it.
-    let front =
-        Front::start(authority.acceptor("127.0.0.1", &["h2", "http/1.1"]), server.address());
-    let name = unique();
-    let trust = ["--http1", "--cacert", authority.path()];
-    let url = front.url(&name);
-    let receiver = Client::start(&[&["receive", &url][..], &trust].concat());
-    let folder = Folder::new();
-    let file = folder.file("all", b"all of it");
-    Client::run(&[&["send", &file, &url][..], &trust].concat()).expect(0);
-    assert_eq!(receiver.ended().expect(0).text(), "all of it");
+    let both = authority.acceptor("127.0.0.1", &["h2", "http/1.1"]);
+    let front = Front::start(both, canned.address());
+    let (url, trust) = (front.url("/x"), ["--cacert", authority.path()]);
+    let ended = Client::run(&[&["receive", &url, "--http1"][..], &trust].concat());
+    assert_eq!(ended.expect(0).text(), "all of it");
+    Client::run(&[&["receive", &url][..], &trust].concat()).expect(1);
 }

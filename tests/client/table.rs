@@ -1,5 +1,5 @@
-//! The table of exit codes (spec §23): each row for each command that can end so, over http and over
-//! https with HTTP/1.1. What no relay does is said by a canned server.
+//! The table of exit codes (spec §23): each row for each command that can end so, over HTTP/1.1 with
+//! and without TLS and over HTTP/2. What no relay does is said by a canned server.
 
 use std::cell::RefCell;
 use std::net::SocketAddr;
@@ -13,23 +13,69 @@ use crate::common::tls::{Authority, Front};
 use crate::common::{Curl, Server, unique};
 use crate::send::closed_port;
 
-/// How a server is reached.
-pub struct Way {
-    authority: Option<Authority>,
+/// A relay that speaks everything.
+pub struct Relay {
+    /// The process.
+    pub server: Server,
+    authority: Authority,
+    secure: String,
+}
+
+/// The versions of HTTP that a client can be made to speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Version {
+    Plain,
+    Tls1,
+    Tls2,
+}
+
+/// How a client reaches a server.
+pub struct Way<'a> {
+    relay: &'a Relay,
+    version: Version,
     fronts: RefCell<Vec<Front>>,
 }
 
-impl Way {
-    /// Plain, and through TLS.
-    pub fn both() -> [Way; 2] {
-        [None, Some(Authority::new())]
-            .map(|authority| Way { authority, fronts: RefCell::default() })
+impl Relay {
+    /// Starts it with a certificate of its own authority.
+    pub fn start() -> Relay {
+        let authority = Authority::new();
+        let [cert, key] = authority.files("127.0.0.1");
+        let flags = ["--tls-listen", "127.0.0.1:0", "--tls-cert", &cert, "--tls-key", &key];
+        let server = Server::start(&flags);
+        let said = server.stdout();
+        let secure = said.lines().find_map(|line| line.strip_prefix("listening on https://"));
+        let secure = secure.unwrap_or_else(|| panic!("no TLS in {said}")).to_owned();
+        Relay { server, authority, secure }
     }
 
-    /// The URL of `target` at `address`.
+    /// Plain, HTTP/1.1 through TLS, and HTTP/2.
+    pub fn ways(&self) -> [Way<'_>; 3] {
+        [Version::Plain, Version::Tls1, Version::Tls2].map(|version| Way {
+            relay: self,
+            version,
+            fronts: RefCell::default(),
+        })
+    }
+}
+
+impl Way<'_> {
+    /// The URL of `target` at the relay.
+    pub fn to(&self, target: &str) -> String {
+        match self.version {
+            Version::Plain => self.relay.server.url(target),
+            Version::Tls1 | Version::Tls2 => format!("https://{}{target}", self.relay.secure),
+        }
+    }
+
+    /// The URL of `target` at a canned server. Those speak HTTP/1.1, and so does a client that finds
+    /// nothing else; a scripted server of HTTP/2 is in [`crate::http2`].
     pub fn url(&self, address: SocketAddr, target: &str) -> String {
-        let Some(authority) = &self.authority else { return format!("http://{address}{target}") };
-        let front = Front::start(authority.acceptor("127.0.0.1", &["http/1.1"]), address);
+        if self.version == Version::Plain {
+            return format!("http://{address}{target}");
+        }
+        let acceptor = self.relay.authority.acceptor("127.0.0.1", &["http/1.1"]);
+        let front = Front::start(acceptor, address);
         let url = front.url(target);
         self.fronts.borrow_mut().push(front);
         url
@@ -37,11 +83,13 @@ impl Way {
 
     /// Starts a command with what it needs to trust the server.
     pub fn start(&self, args: &[&str]) -> Client {
-        let trust = self.authority.as_ref().map(|authority| ["--cacert", authority.path()]);
-        let trust = trust.iter().flatten().copied();
-        let args: Vec<&str> =
-            args[..1].iter().copied().chain(trust).chain(args[1..].to_vec()).collect();
-        Client::start(&args)
+        let trust = ["--cacert", self.relay.authority.path()];
+        let more = match self.version {
+            Version::Plain => vec![],
+            Version::Tls1 => [&trust[..], &["--http1"]].concat(),
+            Version::Tls2 => trust.to_vec(),
+        };
+        Client::start(&[&args[..1], &more, &args[1..]].concat())
     }
 
     /// Runs it to its end with an empty stdin.
@@ -60,10 +108,11 @@ const LINES: &str = "[INFO] Sent 3 bytes to 1 of 1 receiver(s) in 0.1 s.\n";
 
 #[test]
 fn send() {
-    let server = Server::start(&[]);
-    for way in Way::both() {
+    let relay = Relay::start();
+    let server = &relay.server;
+    for way in relay.ways() {
         let name = unique();
-        let (url, plain) = (way.url(server.address(), &name), server.url(&name));
+        let (url, plain) = (way.to(&name), server.url(&name));
         let receiver = Curl::start(&["-fsSN", &plain]);
         way.run(&["send", &url, "--", "echo", "hi"]).expect(0);
         assert_eq!(receiver.ended().expect(0).text(), "hi\n");
@@ -93,17 +142,22 @@ fn send() {
             sender.ended().expect(code);
         }
     }
+    // Nobody has fallen back to something else.
+    for protocol in ["HTTP/1.1", "HTTP/2"] {
+        assert!(server.log().contains(protocol), "{protocol}: {}", server.log());
+    }
     Client::run(&["send", &format!("http://{}/x", closed_port())]).expect(4);
     Client::run(&["send", &format!("https://{}/x", closed_port())]).expect(4);
 }
 
 #[test]
 fn receive() {
-    let server = Server::start(&[]);
+    let relay = Relay::start();
+    let server = &relay.server;
     let folder = Folder::new();
-    for way in Way::both() {
+    for way in relay.ways() {
         let name = unique();
-        let url = way.url(server.address(), &name);
+        let url = way.to(&name);
         let receiver = way.start(&["receive", &url]);
         let mut sender = server.put_sized(&name, 3);
         sender.send(b"all");
@@ -152,7 +206,8 @@ fn receive() {
 #[test]
 fn status() {
     const IDLE: &str = r#"{"state":"idle","kind":null,"reason":null}"#;
-    for way in Way::both() {
+    let relay = Relay::start();
+    for way in relay.ways() {
         let run = |act: Act| way.run(&["status", &way.url(Canned::start(&[act]).address(), "/x")]);
         let idle = run(Act::ok(IDLE));
         assert_eq!(idle.expect(0).text(), format!("{IDLE}\n"));
@@ -187,7 +242,8 @@ fn progress() {
         let data = format!("{{\"state\":\"{state}\",\"reason\":{reason}}}");
         Act::events(&format!("{STATE}event: done\nid: 2\ndata: {data}\n\n"))
     };
-    for way in Way::both() {
+    let relay = Relay::start();
+    for way in relay.ways() {
         let run =
             |act: Act| way.run(&["progress", &way.url(Canned::start(&[act]).address(), "/x")]);
         let complete = run(done("complete", "null"));
@@ -244,10 +300,11 @@ fn a_lost_progress_is_taken_up_again() {
 
 #[test]
 fn cancel() {
-    let server = Server::start(&[]);
-    for way in Way::both() {
+    let relay = Relay::start();
+    let server = &relay.server;
+    for way in relay.ways() {
         let name = unique();
-        let url = way.url(server.address(), &name);
+        let url = way.to(&name);
         let _sender = server.waiting_sender(&name, 1);
         assert_eq!(way.run(&["cancel", &url]).expect(0).stderr, "");
         way.run(&["cancel", &way.url(Canned::start(&[Act::Say(String::new())]).address(), "/x")])

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::client::{Client, Folder};
 use crate::common::{PATIENCE, Server, eventually, pattern, unique};
-use crate::table::Way;
+use crate::table::Relay;
 
 const ID: &str = "an-id-of-my-own_1";
 
@@ -15,10 +15,10 @@ fn state(url: &str, more: &[&str]) -> Value {
 
 #[test]
 fn a_stream_without_length_is_proven_by_the_account() {
-    let server = Server::start(&[]);
+    let relay = Relay::start();
     let folder = Folder::new();
-    for way in Way::both() {
-        let (url, output) = (way.url(server.address(), &unique()), folder.path("out"));
+    for way in relay.ways() {
+        let (url, output) = (way.to(&unique()), folder.path("out"));
         for hashed in [&[][..], &["--sha256"]] {
             let args = [&["receive", &url, "-o", &output], hashed].concat();
             let receiver = way.start(&args);
@@ -78,9 +78,9 @@ fn events(text: &str) -> Vec<Value> {
 
 #[test]
 fn progress_follows_a_transfer_to_its_end() {
-    let server = Server::start(&[]);
-    for way in Way::both() {
-        let url = way.url(server.address(), &unique());
+    let relay = Relay::start();
+    for way in relay.ways() {
+        let url = way.to(&unique());
         let watcher = way.start(&["progress", &url]);
         watcher.expect_output("{\"event\":\"state\",\"state\":\"idle\"");
         let receiver = way.start(&["receive", &url]);

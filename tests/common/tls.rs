@@ -60,9 +60,27 @@ impl Authority {
     }
 }
 
+impl Authority {
+    /// A certificate of `host` and its key, in files that are removed with this value.
+    pub fn files(&self, host: &str) -> [String; 2] {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new([host.to_owned()]).unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        [("crt", certificate.pem()), ("key", key.serialize_pem())].map(|(extension, text)| {
+            let path = self.path.with_extension(extension);
+            std::fs::write(&path, text).unwrap();
+            path.to_str().unwrap().to_owned()
+        })
+    }
+}
+
 impl Drop for Authority {
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.path);
+        for path in
+            [self.path.clone(), self.path.with_extension("crt"), self.path.with_extension("key")]
+        {
+            let _ = std::fs::remove_file(path);
+        }
     }
 }
 
