@@ -150,6 +150,27 @@ fn passing_refusals_are_tried_again_and_others_are_not() {
 }
 
 #[test]
+fn a_file_is_sent_anew_when_the_relay_is_lost_before_anything_moved() {
+    const WAITING: &str = "[INFO] Waiting for 1 receiver(s) to connect...\n";
+    const STREAMING: &str = "[INFO] Streaming to 1 receiver(s)...\n";
+    let folder = Folder::new();
+    let file = folder.file("file", b"four");
+    for (lines, code, asked) in [
+        (WAITING.to_owned(), 3, 2),
+        (format!("{WAITING}[ERROR] Server shutting down.\n"), 3, 2),
+        (format!("{WAITING}{STREAMING}"), 1, 1),
+        (format!("{WAITING}[ERROR] Cancelled.\n"), 6, 1),
+        (String::new(), 1, 1),
+    ] {
+        let lost = format!("HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n{lines}");
+        let canned = Canned::start(&[Act::Say(lost), Act::status("403 Forbidden")]);
+        let ended = Client::run(&["send", &file, &canned.url("/x"), "--retry", "1"]);
+        assert_eq!(ended.code, Some(code), "{lines:?} {}", ended.stderr);
+        assert_eq!(canned.heads().len(), asked, "{lines:?}");
+    }
+}
+
+#[test]
 fn a_redirect_is_shown_and_not_followed() {
     let to = "HTTP/1.1 301 Moved\r\nLocation: https://h/y\r\nContent-Length: 0\r\n\r\n";
     let canned = Canned::start(&[Act::Say(to.to_owned()), Act::ok("all")]);

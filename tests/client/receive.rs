@@ -54,6 +54,24 @@ fn a_cut_leaves_the_part() {
 }
 
 #[test]
+fn an_output_that_nobody_reads_is_a_failure() {
+    let server = Server::start(&[]);
+    let url = server.url(&unique());
+    let script = format!(
+        "'{}' receive '{url}' | head -c 1; echo \" ${{PIPESTATUS[0]}}\"",
+        env!("CARGO_BIN_EXE_hoody-pipe")
+    );
+    let receiver = std::thread::spawn(move || {
+        std::process::Command::new("bash").args(["-c", &script]).output().unwrap()
+    });
+    Client::run(&["send", "/dev/zero", &url]).expect(1);
+    let output = receiver.join().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "\0 1\n", "{output:?}");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("stdout cannot be written: Broken pipe"), "{said}");
+}
+
+#[test]
 fn refusals_have_their_codes_and_leave_no_file() {
     let server = Server::start(&[]);
     let folder = Folder::new();

@@ -29,7 +29,7 @@ pub struct Link {
     /// Send this header too, written 'Name: value'; can be given several times.
     #[arg(long = "header", value_name = "HEADER")]
     pub headers: Vec<HeaderLine>,
-    /// Try again up to so many times, as long as no byte of the transfer has moved: when nobody
+    /// Try again up to so many times, as long as nothing of the transfer has moved: when nobody
     /// answers, and on 408, 429, 500, 502, 503 and 504, after the time of their Retry-After.
     #[arg(long, value_name = "N", default_value = "0", hide_default_value = true)]
     pub retry: Count<0, RETRY_MAX>,

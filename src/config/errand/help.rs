@@ -8,12 +8,17 @@ Examples:
   hoody-pipe send http://127.0.0.1:8080/dump -- pg_dump app     # safer: see below
 
 In `pg_dump | send` nobody can see that pg_dump failed: its half output would be a whole stream.
-With `-- CMD` the upload is ended only if CMD exits with 0; otherwise receivers see a cut, and the
-exit code is 7. If the transfer fails, CMD gets SIGTERM, and 2 s later SIGKILL.
+With `-- CMD` the upload is ended only if CMD exits with 0; otherwise receivers see a cut, at once,
+and the exit code is 7. If the transfer fails, CMD gets SIGTERM, and 2 s later SIGKILL; what CMD has
+started does not: write sh -c 'exec ...' for the last command of a script.
 
 Exit code 0 is a proof: the relay's answer ended cleanly, its last line was 'Transfer complete.',
 and it passed on as many bytes as were sent; with --sha256 also the same ones. It counts receivers
 to whose connections everything was written: at least one, or with --require-all every one.
+
+With --retry, FILE is sent again from its beginning as long as no line 'Streaming to' has come: when
+nobody came in time (408), the relay was busy, or the connection was lost. With --quiet: on 408 and
+429. Stdin and CMD only if nothing was read from them yet. Never after a cancellation.
 
 Exit codes: 0 proven complete; 1 failed, cut, or another SHA-256; 2 usage; 3 refused; 4 cannot
 connect; 5 timed out; 6 cancelled; 7 the command failed; 8 ended cleanly but without proof;
@@ -31,10 +36,12 @@ declared, the relay's status of the transfer (asked for up to 10 s) shows the sa
 and no failure; with --sha256 also the same digest. A clean end without such a word is exit code 8.
 
 With -o the bytes go to FILE.part, which becomes FILE only with exit code 0. In all other cases
-FILE is left alone, and what has come stays in FILE.part.
+FILE is left alone, and what has come stays in FILE.part. Only one receive can write a FILE.part.
+If FILE is a link its target is replaced; a device or a FIFO is written to as it is.
 
-Exit codes: 0 proven complete; 1 failed, cut, or another SHA-256; 2 usage; 3 refused; 4 cannot
-connect; 5 timed out; 6 cancelled; 8 ended cleanly but without proof; 130, 143 on SIGINT, SIGTERM.";
+Exit codes: 0 proven complete; 1 failed, cut, or another SHA-256, also if nobody reads stdout any
+more (| head -c 1); 2 usage, or FILE cannot be written; 3 refused; 4 cannot connect; 5 timed out;
+6 cancelled; 8 ended cleanly but without proof; 130, 143 on SIGINT, SIGTERM.";
 
 /// Behind the help of `status`.
 pub const STATUS: &str = "\
