@@ -97,9 +97,9 @@ impl Download {
         match length {
             Some(length) if length != got.bytes => {
                 let bytes = got.bytes;
-                return Proof::Broken(format!(
+                Proof::Broken(format!(
                     "the stream was cut: {bytes} of {length} bytes have come; have it sent again"
-                ));
+                ))
             }
             Some(_) if got.digest.is_none() => Proof::Whole,
             Some(_) | None => receipt::prove(&self.relay, &self.account, id, got).await,
