@@ -45,9 +45,14 @@ impl Target {
         }
     }
 
+    /// Whether the query has this key.
+    pub fn says(&self, key: &str) -> bool {
+        self.url.query_pairs().any(|(known, _)| known == key)
+    }
+
     /// Adds a flag, if it is on and not there yet.
     pub fn flag(&mut self, key: &str, on: bool) {
-        if on && !self.url.query_pairs().any(|(known, _)| known == key) {
+        if on && !self.says(key) {
             self.url.query_pairs_mut().append_key_only(key);
         }
     }

@@ -82,13 +82,16 @@ impl Order {
 
     async fn carry_out(&self, source: &mut Source, console: &Console) -> Exit {
         let mut tries = 0;
+        // An id that the sender has chosen is spent by the first wait (spec §5).
+        let once = self.target.says("transfer");
         loop {
             // Whether it may do better next time, and nobody has got anything.
             let (exit, passing, after) = match self.attempt(source, console).await {
                 Try::Miss(miss) => {
                     let halfway = self.flags.quiet && miss.halfway;
                     let unmoved = miss.unmoved || (source.is_untouched() && !halfway);
-                    let passing = miss.passing && unmoved;
+                    let spent = once && miss.exit == Exit::TimedOut;
+                    let passing = miss.passing && unmoved && !spent;
                     // Refused is what was never begun.
                     let begun = source.sent > 0 || halfway;
                     let failed = miss.exit == Exit::Refused && begun;
@@ -96,7 +99,7 @@ impl Order {
                 }
                 Try::Answer(report, cleanly) => {
                     let exit = self.verdict(&report, cleanly, source, console);
-                    (exit, report.is_passing(cleanly), None)
+                    (exit, report.is_passing(cleanly) && !once, None)
                 }
                 Try::Source(fault) => return faulty(fault, console),
             };

@@ -239,6 +239,13 @@ fn a_file_is_tried_again_as_long_as_nothing_has_moved() {
         sender.ended().expect(0);
         assert!(receiver.ended().expect(0).stdout == bytes, "the whole file");
     }
+    // An id of one's own can be used once.
+    for quiet in [&[][..], &["--quiet"]] {
+        let id = format!("an-id-of-my-own-{}", quiet.len());
+        let url = server.url(&unique());
+        let args = ["send", &file, &url, "--wait", "1", "--retry", "20", "--transfer-id", &id];
+        Client::run(&[&args[..], quiet].concat()).expect(5);
+    }
     // Never again after a cancellation, or when somebody has got a part.
     let url = server.url(&unique());
     let sender = Client::start(&["send", &file, &url, "--retry", "20"]);

@@ -18,7 +18,8 @@ to whose connections everything was written: at least one, or with --require-all
 
 With --retry, FILE is sent again from its beginning as long as no line 'Streaming to' has come: when
 nobody came in time (408), the relay was busy, or the connection was lost. With --quiet: on 408 and
-429. Stdin and CMD only if nothing was read from them yet. Never after a cancellation.
+429. Stdin and CMD only if nothing was read from them yet. Never after a cancellation, nor when a
+transfer with an id of your own has waited: an id can be used once.
 
 Exit codes: 0 proven complete; 1 failed, cut, or another SHA-256; 2 usage; 3 refused; 4 cannot
 connect; 5 timed out; 6 cancelled; 7 the command failed; 8 ended cleanly but without proof;
