@@ -64,9 +64,10 @@ Examples:
   hoody-pipe progress http://127.0.0.1:8080/build
   hoody-pipe progress http://127.0.0.1:8080/build | jq -r 'select(.event == \"done\").reason'
 
-Prints a line for each event until the transfer is done: for people on a terminal, otherwise as
-one JSON object with its name in \"event\" (state, progress, done). Takes no place in the transfer,
-waits for one to begin, and connects again when the connection is lost.
+Prints a line for each event until the transfer is done: for people on a terminal, where the line
+changes while it streams; otherwise as one JSON object with its name in \"event\" (state, progress,
+done). Takes no place in the transfer, waits for one to begin, and connects again when the connection
+is lost.
 
 Exit codes: 0 the transfer is complete; 1 it failed; 2 usage; 3 refused; 4 cannot connect; 5 it
 timed out; 6 it was cancelled; 8 its end was missed; 130, 143 on SIGINT, SIGTERM.";
