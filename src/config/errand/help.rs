@@ -66,8 +66,8 @@ Examples:
 
 Prints a line for each event until the transfer is done: for people on a terminal, where the line
 changes while it streams; otherwise as one JSON object with its name in \"event\" (state, progress,
-done). Takes no place in the transfer, waits for one to begin, and connects again when the connection
-is lost.
+done). Takes no place in the transfer, waits for one to begin, and connects again when the
+connection is lost.
 
 Exit codes: 0 the transfer is complete; 1 it failed; 2 usage; 3 refused; 4 cannot connect; 5 it
 timed out; 6 it was cancelled; 8 its end was missed; 130, 143 on SIGINT, SIGTERM.";
