@@ -85,7 +85,7 @@ mod tests {
     fn offer(transfer: TransferId, seat: Seat) -> (Offer, LaneHold) {
         let (lane, hold) = flow::lane(flow::Way::socket(UnixStream::pair().unwrap().0.into()));
         let open = Box::new(|_: crate::edge::Opening<'_>| (Bytes::new(), Framing::Plain));
-        (Offer { transfer, seat, lane, wants: Wants::default(), open }, hold)
+        (Offer { transfer, seat, lane, wants: Wants::default(), start: None, open }, hold)
     }
 
     /// A match of sender 1 with receivers 2 (at its third attempt) and 3.

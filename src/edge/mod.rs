@@ -22,7 +22,7 @@ pub mod wire;
 pub mod wish;
 
 pub use attach::{Edge, Settings};
-pub use offer::{Offer, Opener, Opening, Wants};
+pub use offer::{Offer, Opener, Opening, Outfit, Starter, Wants};
 pub use receiving::Receiving;
 pub use sending::Sending;
 pub use watching::{Watched, Watching};

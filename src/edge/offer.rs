@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::flow::{Framing, Lane};
+use crate::flow::{Framing, Lane, Way};
 use crate::pipe::{Failure, Head, Seat, TransferId};
 
 /// One receiver's lane. Dropping it before the start says "undone" to the receiver.
@@ -18,7 +18,19 @@ pub struct Offer {
     pub lane: Lane,
     /// What this receiver asked for.
     pub wants: Wants,
+    /// Called at the commit; taken then.
+    pub start: Option<Starter>,
     /// Makes the first bytes its client sees.
+    pub open: Opener,
+}
+
+/// What a receiver's front makes for one match.
+pub struct Outfit {
+    /// The way to the client.
+    pub way: Way,
+    /// Hears of the commit.
+    pub start: Starter,
+    /// Makes the first bytes.
     pub open: Opener,
 }
 
@@ -48,6 +60,19 @@ pub enum Opening<'a> {
 /// Turns an opening into the first bytes on the wire and the framing of what follows. Called once, on
 /// the sender's thread, when the lane starts.
 pub type Opener = Box<dyn FnOnce(Opening<'_>) -> (Bytes, Framing) + Send>;
+
+/// Hears that the match has become a transfer. Called at most once, on the sender's thread; the first
+/// bytes may follow much later.
+pub type Starter = Box<dyn FnOnce() + Send>;
+
+impl Offer {
+    /// The match has become a transfer.
+    pub(super) fn start(&mut self) {
+        if let Some(start) = self.start.take() {
+            start();
+        }
+    }
+}
 
 impl fmt::Debug for Offer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

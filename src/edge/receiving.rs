@@ -9,15 +9,15 @@ use super::attached::Attached;
 use super::inbox::Post;
 use super::party::{Act, Input};
 use super::wish::{ReceiveWish, Received};
-use super::{Edge, Offer, Opener, rejections};
-use crate::flow::{self, LaneEnd, LaneHold, Way};
+use super::{Edge, Offer, Outfit, rejections};
+use crate::flow::{self, LaneEnd, LaneHold};
 use crate::pipe::{Failure, Role, Seat, TransferId};
 
 /// How long the owner may take to say whether a sender is there, when a wait has passed.
 const LEFT_MAX: Duration = Duration::from_secs(1);
 
 /// Makes a way to the client, and what it opens with.
-pub type MakeWay<'a> = &'a mut dyn FnMut() -> io::Result<(Way, Opener)>;
+pub type MakeWay<'a> = &'a mut dyn FnMut() -> io::Result<Outfit>;
 
 /// One receiver. Dropping it leaves: its place is free, its lane is dropped from the fan-out.
 pub struct Receiving {
@@ -101,14 +101,15 @@ impl Receiving {
     /// Offers a lane to the sender's side. Without a way (no descriptor to spare, or no client any
     /// more) this receiver has to go, and the match is undone.
     fn meet(&mut self, transfer: TransferId, sender: Seat, lane: MakeWay<'_>) {
-        let Ok((way, open)) = lane() else {
+        let Ok(Outfit { way, start, open }) = lane() else {
             self.done = Some(Received::NoLane);
             return;
         };
         let (lane, hold) = flow::lane(way);
         self.lane = Some((transfer, hold));
         let (seat, wants) = (self.attached.party.seat(), self.wish.wants);
-        self.attached.edge.offer(sender.party, Offer { transfer, seat, lane, wants, open });
+        let start = Some(start);
+        self.attached.edge.offer(sender.party, Offer { transfer, seat, lane, wants, start, open });
     }
 
     fn stop(&mut self) {

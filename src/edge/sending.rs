@@ -238,7 +238,8 @@ impl<B: Body> Sending<B> {
             return self.feed(Input::Undone(id));
         }
         let roll = std::mem::take(&mut gather.roll);
-        let lanes = std::mem::take(&mut gather.lanes);
+        let mut lanes = std::mem::take(&mut gather.lanes);
+        lanes.iter_mut().for_each(Offer::start);
         let hashed = self.wish.sha256 || lanes.iter().any(|offer| offer.wants.sha256);
         let transfer = Transfer::begin(id, self.wish.n, hashed);
         self.stage = Stage::Opening(Box::new(transfer), lanes);

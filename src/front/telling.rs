@@ -76,7 +76,7 @@ impl Telling {
         match event {
             SendEvent::Admitted => Word::Admitted,
             SendEvent::Refused(why) => {
-                self.end = Some(End::Refused(why));
+                self.finish(End::Refused(why));
                 Word::Silence
             }
             SendEvent::Notice(notice) => self.tell(notice),
@@ -90,9 +90,9 @@ impl Telling {
         let last = matches!(notice, Notice::Digest(_) | Notice::Sent(_) | Notice::Complete);
         match notice {
             Notice::Streaming { .. } => self.waiting.over(),
-            Notice::Complete => self.end = Some(End::Complete),
-            Notice::AllGone => self.end = Some(End::Failed(Failure::ReceiversGone)),
-            Notice::Failed(why) => self.end = Some(End::Failed(why)),
+            Notice::Complete => self.finish(End::Complete),
+            Notice::AllGone => self.finish(End::Failed(Failure::ReceiversGone)),
+            Notice::Failed(why) => self.finish(End::Failed(why)),
             _ => {}
         }
         match &mut self.quiet {
@@ -104,6 +104,12 @@ impl Telling {
                 Word::Silence
             }
         }
+    }
+
+    /// Its client may take its time to read the end: the wait is over now.
+    fn finish(&mut self, end: End) {
+        self.waiting.over();
+        self.end = Some(end);
     }
 
     /// How it ended, once; `None` if the client is gone.

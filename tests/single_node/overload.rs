@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use crate::common::{End, Raw, SOON, Server, eventually, timed, unique};
-use crate::reading::{expect_complete, expect_error};
+use crate::reading::{expect_complete, expect_error, expect_failure};
 
 const OUT_OF_CONNECTIONS: &str = "[ERROR] Server is out of connections. Try again later.";
 
@@ -56,6 +56,30 @@ fn each_address_has_its_own_number_of_waiting_requests() {
     // Those who leave make room.
     drop((third, more));
     eventually("there is room again", SOON, || server.put(&unique()).head().status == 200);
+}
+
+/// The client of an answer that is a cut may keep its connection for a while.
+#[test]
+fn those_whose_wait_is_over_do_not_count_as_waiting() {
+    let server = Server::start(&["--max-waiting-per-address", "1"]);
+    let mut sender = server.waiting_sender(&format!("{}?wait=1", unique()), 1);
+    expect_failure(&mut sender, "[ERROR] Timed out waiting for receivers.");
+    let mut receiver = server.get(&format!("{}?wait=1", unique()));
+    receiver.head().expect(408);
+    let mut next = server.waiting_sender(&unique(), 1);
+    next.chunk(b"x");
+}
+
+#[test]
+fn those_who_wait_for_the_first_part_of_a_form_do_not_count_as_waiting() {
+    let server = Server::start(&["--max-waiting-per-address", "3"]);
+    let name = unique();
+    let _receivers = [0, 1].map(|_| server.get(&format!("{name}?n=2")));
+    let form = "Content-Type: multipart/form-data; boundary=b";
+    let mut sender = server.put_with(&format!("{name}?n=2"), &[form]);
+    sender.head().expect(200);
+    sender.line_until("[INFO] Streaming to 2 receiver(s)...");
+    let _others = [0, 1, 2].map(|_| server.waiting_sender(&unique(), 1));
 }
 
 #[test]

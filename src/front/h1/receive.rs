@@ -15,7 +15,9 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use super::{After, Exchange, answer};
-use crate::edge::{Opener, Opening, ReceiveWish, Received, Receiving, Wants};
+use crate::edge::{
+    Opener, Opening, Outfit, ReceiveWish, Received, Receiving, Starter, Wants,
+};
 use crate::flow::{DuctOut, Framing, Taken, Way, duct, is_hung_up};
 use crate::front::handoff::Handoff;
 use crate::front::transport::{Socket, Transport};
@@ -62,9 +64,7 @@ pub async fn exchange(x: Exchange<'_>, request: ReceiveRequest) -> After {
                 answer.descriptor(socket)?
             }
         };
-        let answer = answer.clone();
-        let open: Opener = Box::new(move |opening| answer.open(opening));
-        Ok((way, open))
+        Ok(Outfit { way, start: answer.start(), open: answer.opener() })
     };
     let mut deliver = pin!(deliver(x.io, &outlets));
     let end = tokio::select! {
@@ -83,6 +83,7 @@ pub async fn exchange(x: Exchange<'_>, request: ReceiveRequest) -> After {
         }
     };
     drop(receiving);
+    answer.waiting.over();
     if end == Received::Cut {
         outlets.close();
         let _ = timeout(CUT_MAX, deliver).await;
@@ -171,9 +172,20 @@ impl Answer {
         Ok(())
     }
 
+    /// What the sender's side says at the commit: the wait is over, although a form's first part may
+    /// be long in coming.
+    fn start(&self) -> Starter {
+        let waiting = self.waiting.clone();
+        Box::new(move || waiting.over())
+    }
+
+    fn opener(&self) -> Opener {
+        let answer = self.clone();
+        Box::new(move |opening| answer.open(opening))
+    }
+
     /// The head of the stream, or a whole error reply.
     fn open(&self, opening: Opening<'_>) -> (Bytes, Framing) {
-        self.waiting.over();
         match opening {
             Opening::Failed(why) => {
                 let reply = reply::refuse(&Refusal::Failed(why.clone()));

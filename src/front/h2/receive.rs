@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use super::answer::Answer;
 use super::stream::Exchange;
 use super::wire::Book;
-use crate::edge::{Opener, Opening, ReceiveWish, Received, Receiving, Wants};
+use crate::edge::{Opener, Opening, Outfit, ReceiveWish, Received, Receiving, Wants};
 use crate::flow::{DuctOut, Framing, Taken, Way, duct, is_hung_up};
 use crate::front::handoff::Handoff;
 use crate::front::transport::Socket;
@@ -88,6 +88,7 @@ pub async fn exchange(mut x: Exchange, request: ReceiveRequest) {
             }
         };
         drop(receiving);
+        words.waiting.over();
         if end == Received::Cut {
             outlets.close();
             let _ = timeout(CUT_MAX, deliver).await;
@@ -185,7 +186,7 @@ async fn empty(answer: &mut Answer, mut body: DuctOut) -> io::Result<bool> {
 impl Words {
     /// A lane to this task. Its other end cannot ask the kernel whether the client is there, so that
     /// is done now.
-    fn make(&self, socket: &Socket, outlets: &Handoff<Outlet>) -> io::Result<(Way, Opener)> {
+    fn make(&self, socket: &Socket, outlets: &Handoff<Outlet>) -> io::Result<Outfit> {
         if is_hung_up(socket.stream().as_fd()) {
             return Err(io::ErrorKind::NotConnected.into());
         }
@@ -199,12 +200,14 @@ impl Words {
             let _ = say.send(head);
             (bytes, Framing::Plain)
         });
-        Ok((Way::duct(inlet), open))
+        let waiting = self.waiting.clone();
+        // At the commit the wait is over, although a form's first part may be long in coming.
+        let start = Box::new(move || waiting.over());
+        Ok(Outfit { way: Way::duct(inlet), start, open })
     }
 
     /// The head of the stream, or of a whole error reply and its body.
     fn open(&self, opening: Opening<'_>) -> (Head, Bytes) {
-        self.waiting.over();
         match opening {
             Opening::Failed(why) => {
                 let mut reply = reply::refuse(&Refusal::Failed(why.clone()));
