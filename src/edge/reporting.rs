@@ -40,6 +40,13 @@ impl Position {
         let (bytes, receivers) = (fanout.total(), fanout.receivers());
         Self { bytes, delivered: fanout.delivered(), receivers }
     }
+
+    /// Nothing has flowed to those who are there.
+    pub(super) fn before_bytes(receivers: usize) -> Self {
+        // A match has at most 256.
+        let receivers = u16::try_from(receivers).unwrap_or(u16::MAX);
+        Self { bytes: 0, delivered: 0, receivers }
+    }
 }
 
 impl Transfer {

@@ -350,8 +350,8 @@ impl<B: Body> Sending<B> {
         let next = match &self.stage {
             Stage::Waiting => deadline.min(heartbeat),
             Stage::Gathering(gather) => gather.until,
-            Stage::Streaming(..) => return self.poll_report(cx),
-            Stage::Opening(..) | Stage::Over => return Poll::Pending,
+            Stage::Opening(..) | Stage::Streaming(..) => return self.poll_report(cx),
+            Stage::Over => return Poll::Pending,
         };
         self.attached.poll_until(cx, next).map(|()| match &self.stage {
             Stage::Gathering(gather) => {

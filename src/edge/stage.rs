@@ -32,14 +32,29 @@ impl<B: Body> Stage<B> {
 
     /// When it is to be told how far the transfer has come; `None` while that is known.
     pub(super) fn report_at(&self) -> Option<Instant> {
-        let Self::Streaming(transfer, fanout) = self else { return None };
-        transfer.report_at(Position::of(fanout))
+        let here = self.position()?;
+        match self {
+            Self::Opening(transfer, _) | Self::Streaming(transfer, _) => transfer.report_at(here),
+            Self::Waiting | Self::Gathering(_) | Self::Over => None,
+        }
     }
 
     /// Counts for the operators what is new, and says what the owner is told of it, if anything.
     pub(super) fn report(&mut self) -> Option<Call> {
-        let Self::Streaming(transfer, fanout) = self else { return None };
-        transfer.report(Position::of(fanout))
+        let here = self.position()?;
+        match self {
+            Self::Opening(transfer, _) | Self::Streaming(transfer, _) => transfer.report(here),
+            Self::Waiting | Self::Gathering(_) | Self::Over => None,
+        }
+    }
+
+    /// How far its transfer has come, if there is one.
+    fn position(&self) -> Option<Position> {
+        match self {
+            Self::Opening(_, lanes) => Some(Position::before_bytes(lanes.len())),
+            Self::Streaming(_, fanout) => Some(Position::of(fanout)),
+            Self::Waiting | Self::Gathering(_) | Self::Over => None,
+        }
     }
 
     /// How the transfer ends now, if there is one. To be asked once: the digest is given away.

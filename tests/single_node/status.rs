@@ -129,6 +129,20 @@ fn the_total_is_what_was_declared() {
 }
 
 #[test]
+fn receivers_that_leave_before_the_first_part_of_a_form_are_not_counted() {
+    let server = Server::start(&[]);
+    let name = unique();
+    let [gone, _stays] = [0, 1].map(|_| server.get(&format!("{name}?n=2")));
+    let form = "Content-Type: multipart/form-data; boundary=b";
+    let mut sender = server.put_with(&format!("{name}?n=2"), &[form]);
+    sender.head().expect(200);
+    sender.line_until("[INFO] Streaming to 2 receiver(s)...");
+    drop(gone);
+    let wanted = json!({"state": "streaming", "activeReceivers": 1, "bytesTransferred": 0});
+    status_until(&server, &name, &wanted);
+}
+
+#[test]
 fn a_released_transfer_is_shown_until_a_new_party_comes() {
     let server = Server::start(&[]);
     let (name, mut sender, mut slow, body) = draining(&server);
