@@ -30,7 +30,7 @@ use crate::pipe::{Caps, Load, TransferId};
 const LAME_DUCK: Duration = Duration::from_secs(5);
 
 /// After the cut, clients get this long to take their last line: one second of dropping what they
-/// upload, and as much again for a busy machine.
+/// upload, and as much again for a busy machine. Spectators, who go last, get as long.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// How often a drain looks whether anything is left.
@@ -154,8 +154,8 @@ async fn tidy(edge: Edge) {
 }
 
 /// The one ordered drain (spec §22): go on accepting for a while (`polite`), then refuse newcomers,
-/// let what runs finish up to `limit`, cut the rest with a last line. Spectators are not waited for:
-/// they see the end of what they watch, and go when nothing else is left.
+/// let what runs finish up to `limit`, cut the rest with a last line. Spectators do not hold it up, but
+/// they see the end of what they watch: they go last, when nothing of it is left.
 async fn drain(parts: &Parts, limit: Duration, polite: bool) {
     let start = Instant::now();
     let end = start + limit;
@@ -173,7 +173,16 @@ async fn drain(parts: &Parts, limit: Duration, polite: bool) {
         }
     }
     parts.edge.shut_down();
+    none_left(|| unfinished(parts), Instant::now() + LAST_WORDS).await;
+    parts.edge.dismiss_spectators();
     none_left(|| parts.gate.busy(), Instant::now() + LAST_WORDS).await;
+}
+
+/// What spectators may still see the end of: requests that are being answered, and what waits or runs
+/// by the owner's books. Both, since an end is told to the owner first and shown by it a moment later.
+fn unfinished(parts: &Parts) -> usize {
+    let Load { waiting, active, .. } = parts.edge.load();
+    parts.gate.working() + waiting + active
 }
 
 /// Waits until no request but those of spectators is being answered; false if `until` comes first.

@@ -133,10 +133,19 @@ impl Edge {
         answer.ok()
     }
 
-    /// Ends the wait or the transfer of every party of this node: the last step of a drain.
+    /// Ends the wait or the transfer of every party of this node: the last step of a drain but one.
     pub fn shut_down(&self) {
+        self.stop(|inbox| !inbox.is_of_spectator());
+    }
+
+    /// Sends every spectator of this node away, once it has heard what was said to it before.
+    pub fn dismiss_spectators(&self) {
+        self.stop(Inbox::is_of_spectator);
+    }
+
+    fn stop(&self, whom: impl Fn(&Inbox) -> bool) {
         for shard in &self.0.parties.0 {
-            let inboxes: Vec<_> = lock(shard).values().cloned().collect();
+            let inboxes: Vec<_> = lock(shard).values().filter(|i| whom(i)).cloned().collect();
             inboxes.iter().for_each(|inbox| inbox.put(Post::Shutdown));
         }
     }
@@ -155,9 +164,18 @@ impl Edge {
 
     /// A new party of this node.
     pub(super) fn enter(&self) -> (PartyId, Arc<Inbox>) {
+        self.admit(Inbox::default())
+    }
+
+    /// A new spectator of this node.
+    pub(super) fn look_on(&self) -> (PartyId, Arc<Inbox>) {
+        self.admit(Inbox::of_spectator())
+    }
+
+    fn admit(&self, inbox: Inbox) -> (PartyId, Arc<Inbox>) {
+        let inbox = Arc::new(inbox);
         let origin = self.0.cluster.me().0;
         let seq = self.0.seq.fetch_add(1, Ordering::Relaxed);
-        let inbox = Arc::new(Inbox::default());
         lock(self.0.parties.shard(seq)).insert(seq, inbox.clone());
         (PartyId { origin, boot: self.0.boot, seq }, inbox)
     }

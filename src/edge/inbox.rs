@@ -27,7 +27,11 @@ pub(super) enum Post {
 
 /// The inbox of one party.
 #[derive(Debug, Default)]
-pub(super) struct Inbox(Mutex<Inner>);
+pub(super) struct Inbox {
+    inner: Mutex<Inner>,
+    /// Its reader takes no part and only looks on.
+    spectator: bool,
+}
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -36,6 +40,15 @@ struct Inner {
 }
 
 impl Inbox {
+    /// One whose reader only looks on.
+    pub(super) fn of_spectator() -> Self {
+        Self { spectator: true, ..Self::default() }
+    }
+
+    pub(super) fn is_of_spectator(&self) -> bool {
+        self.spectator
+    }
+
     /// Adds `post` and wakes the reader.
     pub(super) fn put(&self, post: Post) {
         let mut inner = self.lock();
@@ -71,7 +84,7 @@ impl Inbox {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

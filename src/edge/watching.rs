@@ -35,7 +35,7 @@ pub enum Watched {
 impl Watching {
     /// A spectator that asks to watch now.
     pub fn new(edge: &Edge, path: PipePath) -> Self {
-        let (watcher, inbox) = edge.enter();
+        let (watcher, inbox) = edge.look_on();
         let watching = Self { edge: edge.clone(), path, watcher, inbox };
         watching.ask();
         watching

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use rustix::process::Signal;
+use serde_json::json;
 
 use crate::common::{End, PATIENCE, Raw, SOON, Server, eventually, timed, unique};
 use crate::reading::{expect_complete, expect_error, expect_failure};
+use crate::seeing::{assert_has, watch};
 
 const STOPPING: &str = "[ERROR] Server shutting down.";
 
@@ -119,6 +121,26 @@ fn what_is_left_at_the_timeout_is_told_and_cut() {
     // The clients close, as curl does after a cut.
     drop((running, waiting, receivers, receiver, quiet));
     assert_eq!(server.exit_code(Duration::from_secs(5)), Some(0));
+}
+
+#[test]
+fn spectators_see_the_end_of_what_is_cut() {
+    let mut server = Server::start(&["--drain-timeout", "1"]);
+    let (streaming, waiting) = (unique(), unique());
+    let (sender, receivers) = server.streaming(&streaming, 1);
+    let waits = server.waiting_sender(&waiting, 1);
+    let mut spectators: Vec<_> =
+        (0..20).flat_map(|_| [watch(&server, &streaming), watch(&server, &waiting)]).collect();
+    let mut idle = watch(&server, &unique());
+    server.signal(Signal::INT);
+    for spectator in &mut spectators {
+        let done = spectator.done();
+        assert_has(&done, &json!({"state": "failed", "reason": "Server shutting down"}));
+    }
+    idle.expect_state(&json!({"state": "idle"}));
+    assert_eq!(idle.raw().rest(), (vec![], End::Clean), "nothing has ended there");
+    drop((sender, receivers, waits));
+    assert_eq!(server.exit_code(PATIENCE), Some(0));
 }
 
 /// Row 19 of §28: a hundred of each.

@@ -15,9 +15,7 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use super::{After, Exchange, answer};
-use crate::edge::{
-    Opener, Opening, Outfit, ReceiveWish, Received, Receiving, Starter, Wants,
-};
+use crate::edge::{Opener, Opening, Outfit, ReceiveWish, Received, Receiving, Starter, Wants};
 use crate::flow::{DuctOut, Framing, Taken, Way, duct, is_hung_up};
 use crate::front::handoff::Handoff;
 use crate::front::transport::{Socket, Transport};
