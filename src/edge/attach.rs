@@ -111,11 +111,9 @@ impl Edge {
         &self,
         path: &PipePath,
         transfer: Option<PublicId>,
-    ) -> Result<Option<Snapshot>, Failure> {
+    ) -> Result<Option<Arc<Snapshot>>, Failure> {
         match self.ask(path, |asker| Call::Status { asker, transfer }).await {
-            Some(Post::Answer(Answer::Snapshot { snapshot, .. })) => {
-                Ok(snapshot.map(|found| *found))
-            }
+            Some(Post::Answer(Answer::Snapshot { snapshot, .. })) => Ok(snapshot),
             _ => Err(Failure::Unavailable),
         }
     }

@@ -7,12 +7,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use super::Offer;
-use crate::pipe::Answer;
+use crate::pipe::{Answer, Snapshot};
 
 /// Beyond this, notices are dropped: they are told for the reader's comfort only (spec §9). All else
-/// is bounded by the protocol: one answer for each question, one lane for each receiver; of snapshots
-/// only the newest is kept.
+/// is bounded by the protocol: one answer for each question, one lane for each receiver.
 const NOTICES_MAX: usize = 1024;
+
+/// Snapshots that wait for one spectator: more than the changes of a whole short transfer, from nobody
+/// to its end. Beyond it the newest stands for all that were left out.
+const SNAPSHOTS_MAX: usize = 8;
 
 /// One thing for a party.
 #[derive(Debug)]
@@ -37,6 +40,8 @@ pub(super) struct Inbox {
 struct Inner {
     queue: VecDeque<Post>,
     reader: Option<Waker>,
+    /// The reader is to be woken only by what cannot wait.
+    patient: bool,
 }
 
 impl Inbox {
@@ -52,16 +57,13 @@ impl Inbox {
     /// Adds `post` and wakes the reader.
     pub(super) fn put(&self, post: Post) {
         let mut inner = self.lock();
-        if let Post::Answer(Answer::Snapshot { .. }) = post {
-            // Only the newest is of use to a spectator, however slowly it reads.
-            inner.queue.retain(|old| !matches!(old, Post::Answer(Answer::Snapshot { .. })));
-        }
         let notice = matches!(post, Post::Answer(Answer::Tell { .. }));
         if notice && inner.queue.len() >= NOTICES_MAX {
             return;
         }
-        inner.queue.push_back(post);
-        let reader = inner.reader.take();
+        let urgent = !inner.patient || is_urgent(&post);
+        inner.add(post);
+        let reader = if urgent { inner.reader.take() } else { None };
         drop(inner);
         if let Some(waker) = reader {
             waker.wake();
@@ -75,17 +77,67 @@ impl Inbox {
             Some(post) => Poll::Ready(post),
             None => {
                 inner.queue = VecDeque::new();
-                if inner.reader.as_ref().is_none_or(|w| !w.will_wake(cx.waker())) {
-                    inner.reader = Some(cx.waker().clone());
-                }
+                inner.listen(cx, false);
                 Poll::Pending
             }
         }
     }
 
+    /// The next post, if there is one now.
+    pub(super) fn take(&self) -> Option<Post> {
+        self.lock().queue.pop_front()
+    }
+
+    /// Ready when something is here that cannot wait: all but a snapshot after which more will come.
+    /// Until then the reader is not woken by the rest.
+    pub(super) fn poll_urgent(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut inner = self.lock();
+        if inner.queue.iter().any(is_urgent) {
+            return Poll::Ready(());
+        }
+        inner.listen(cx, true);
+        Poll::Pending
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl Inner {
+    /// Adds `post`. A snapshot takes the place of the newest one if only bytes have moved between
+    /// them, or if too many wait.
+    fn add(&mut self, post: Post) {
+        if let Some(new) = shown(&post) {
+            let waiting = self.queue.iter().filter(|old| shown(old).is_some()).count();
+            let newest = self.queue.iter_mut().rfind(|old| shown(old).is_some());
+            let is_same = |old: &Post| shown(old).is_some_and(|old| old.has_scene_of(new));
+            if let Some(old) = newest.filter(|old| waiting >= SNAPSHOTS_MAX || is_same(old)) {
+                *old = post;
+                return;
+            }
+        }
+        self.queue.push_back(post);
+    }
+
+    fn listen(&mut self, cx: &Context<'_>, patient: bool) {
+        self.patient = patient;
+        if self.reader.as_ref().is_none_or(|w| !w.will_wake(cx.waker())) {
+            self.reader = Some(cx.waker().clone());
+        }
+    }
+}
+
+/// What a spectator is to see.
+fn shown(post: &Post) -> Option<&Snapshot> {
+    match post {
+        Post::Answer(Answer::Snapshot { snapshot, .. }) => snapshot.as_deref(),
+        _ => None,
+    }
+}
+
+fn is_urgent(post: &Post) -> bool {
+    shown(post).is_none_or(Snapshot::is_over)
 }
 
 #[cfg(test)]
@@ -95,7 +147,7 @@ mod tests {
     use std::task::Wake;
 
     use super::*;
-    use crate::pipe::{Notice, PartyId, Seat, Snapshot};
+    use crate::pipe::{Notice, PartyId, Seat, State};
 
     const ME: PartyId = PartyId { origin: 0, boot: 0, seq: 1 };
 
@@ -162,20 +214,56 @@ mod tests {
         assert!(matches!(last, Some(Post::Shutdown)), "the rest is never dropped");
     }
 
+    fn snapshot(state: State, receivers: u16, bytes: u64) -> Post {
+        let snapshot = Snapshot { state, receivers, bytes, ..Snapshot::idle() };
+        Post::Answer(Answer::Snapshot { watcher: ME, snapshot: Some(snapshot.into()) })
+    }
+
+    /// Receivers and bytes of all snapshots that wait.
+    fn seen(inbox: &Inbox) -> Vec<(u16, u64)> {
+        let posts = std::iter::from_fn(|| inbox.take());
+        posts.filter_map(|post| shown(&post).map(|s| (s.receivers, s.bytes))).collect()
+    }
+
     #[test]
-    fn of_snapshots_only_the_newest_is_kept() {
+    fn of_snapshots_that_differ_in_bytes_only_the_newest_is_kept() {
         let inbox = Inbox::default();
-        let snapshot = |bytes| {
-            let snapshot = Some(Box::new(Snapshot { bytes, ..Snapshot::idle() }));
-            Post::Answer(Answer::Snapshot { watcher: ME, snapshot })
-        };
+        inbox.put(snapshot(State::Waiting, 1, 0));
         for bytes in 0..1000 {
-            inbox.put(snapshot(bytes));
+            inbox.put(snapshot(State::Streaming, 1, bytes));
+        }
+        inbox.put(snapshot(State::Complete, 0, 1000));
+        assert_eq!(seen(&inbox), [(1, 0), (1, 999), (0, 1000)]);
+    }
+
+    #[test]
+    fn of_too_many_snapshots_the_oldest_and_the_newest_are_kept() {
+        let inbox = Inbox::default();
+        for receivers in 1..=100 {
+            inbox.put(snapshot(State::Waiting, receivers, 0));
         }
         inbox.put(Post::Shutdown);
-        assert!(matches!(take(&inbox), Some(Post::Answer(Answer::Snapshot { snapshot, .. }))
-            if snapshot.as_ref().is_some_and(|s| s.bytes == 999)));
-        assert!(matches!(take(&inbox), Some(Post::Shutdown)) && take(&inbox).is_none());
+        let seen: Vec<u16> = seen(&inbox).into_iter().map(|(receivers, _)| receivers).collect();
+        assert_eq!(seen, [1, 2, 3, 4, 5, 6, 7, 100]);
+    }
+
+    #[test]
+    fn a_patient_reader_is_woken_by_what_cannot_wait() {
+        for urgent in [Post::Shutdown, snapshot(State::Complete, 0, 0), parked(1)] {
+            let (inbox, woken) = (Inbox::default(), Arc::new(Woken::default()));
+            let waker = Waker::from(woken.clone());
+            let mut cx = Context::from_waker(&waker);
+            assert!(inbox.poll_urgent(&mut cx).is_pending());
+            inbox.put(snapshot(State::Waiting, 1, 0));
+            assert_eq!(woken.0.load(Ordering::SeqCst), 0);
+            assert!(inbox.poll_urgent(&mut cx).is_pending());
+            inbox.put(urgent);
+            assert_eq!(woken.0.load(Ordering::SeqCst), 1);
+            assert!(inbox.poll_urgent(&mut cx).is_ready() && seen(&inbox)[0] == (1, 0));
+            assert!(inbox.poll_take(&mut cx).is_pending());
+            inbox.put(snapshot(State::Waiting, 2, 0));
+            assert_eq!(woken.0.load(Ordering::SeqCst), 2, "it has its patience no more");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! A spectator at its edge: sees what happens at a name without taking part in it.
 
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,7 +26,7 @@ pub struct Watching {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Watched {
     /// What is at the name now. After one that is over nothing more comes.
-    Snapshot(Snapshot),
+    Snapshot(Arc<Snapshot>),
     /// It may not watch.
     Refused(Reject),
     /// It cannot watch any more: the owner is out of reach, or the node stops.
@@ -53,20 +54,46 @@ impl Watching {
         first
     }
 
-    /// What changes next: only the newest, if several things have changed meanwhile. Cancel-safe.
+    /// What changes next. A few changes of the state or the parties wait for who asks late; of
+    /// bytes that have moved only the newest. Cancel-safe.
     pub async fn next(&mut self) -> Watched {
         loop {
-            match std::future::poll_fn(|cx| self.inbox.poll_take(cx)).await {
-                Post::Answer(Answer::Snapshot { snapshot: Some(snapshot), .. }) => {
-                    return Watched::Snapshot(*snapshot);
-                }
-                Post::Answer(Answer::Reject { why, .. }) => return Watched::Refused(why),
-                Post::Answer(Answer::Fail { why, .. }) => return Watched::Failed(why),
-                Post::Answer(Answer::Lost { .. }) => self.ask(),
-                Post::Shutdown => return Watched::Failed(Failure::ShuttingDown),
-                Post::Answer(_) | Post::Lane(_) => {
-                    debug_assert!(false, "a spectator takes no part");
-                }
+            let post = poll_fn(|cx| self.inbox.poll_take(cx)).await;
+            if let Some(watched) = self.hear(post) {
+                return watched;
+            }
+        }
+    }
+
+    /// What has changed already, if something has.
+    pub fn more(&mut self) -> Option<Watched> {
+        while let Some(post) = self.inbox.take() {
+            if let Some(watched) = self.hear(post) {
+                return Some(watched);
+            }
+        }
+        None
+    }
+
+    /// Waits for what a spectator has to hear at once, such as an end; other changes wake nobody.
+    /// Cancel-safe.
+    pub async fn urgent(&mut self) {
+        poll_fn(|cx| self.inbox.poll_urgent(cx)).await;
+    }
+
+    fn hear(&mut self, post: Post) -> Option<Watched> {
+        match post {
+            Post::Answer(Answer::Snapshot { snapshot, .. }) => snapshot.map(Watched::Snapshot),
+            Post::Answer(Answer::Reject { why, .. }) => Some(Watched::Refused(why)),
+            Post::Answer(Answer::Fail { why, .. }) => Some(Watched::Failed(why)),
+            Post::Answer(Answer::Lost { .. }) => {
+                self.ask();
+                None
+            }
+            Post::Shutdown => Some(Watched::Failed(Failure::ShuttingDown)),
+            Post::Answer(_) | Post::Lane(_) => {
+                debug_assert!(false, "a spectator takes no part");
+                None
             }
         }
     }

@@ -1,6 +1,7 @@
 //! `?progress`: what happens at a name, as Server-Sent Events (spec §16). `Feed` decides what is said
 //! when and is pure; [`Events`] feeds it. Knows no sockets: a front writes each text as it comes.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use ::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, VARY};
@@ -17,6 +18,9 @@ use crate::pipe::{Snapshot, State};
 
 /// The least time between two `progress` events (spec §16).
 const PROGRESS_EVERY: Duration = Duration::from_millis(250);
+/// After events have gone out, changes are gathered for so long and go out together: what people can
+/// follow, and a busy name costs each spectator 20 writes a second. An end does not wait.
+const GATHER: Duration = Duration::from_millis(50);
 /// How often a comment shows that the stream lives (spec §16).
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(15);
 /// How long a spectator may watch (spec §20). EventSource comes back by itself.
@@ -66,38 +70,67 @@ pub struct Events {
     feed: Feed,
     began: Instant,
     /// When the feed wants to be asked again; `None`: it is over.
-    wake: Option<Instant>,
+    next: Option<Next>,
 }
 
 impl Events {
-    fn new(watching: Watching, first: Snapshot) -> Self {
-        let began = Instant::now();
-        Self { watching, feed: Feed::new(first), began, wake: Some(began) }
+    fn new(watching: Watching, first: Arc<Snapshot>) -> Self {
+        let next = Next { wake: Duration::ZERO, rest: Duration::ZERO };
+        Self { watching, feed: Feed::new(first), began: Instant::now(), next: Some(next) }
     }
 
-    /// The next events, whole; `None` at the end. While nobody asks only the newest is kept.
+    /// The next events, whole; `None` at the end. What changes while nobody asks is kept as far as
+    /// [`Watching::next`] says.
     pub async fn next(&mut self) -> Option<String> {
         let mut text = String::new();
         while text.is_empty() {
-            let news = tokio::select! {
-                watched = self.watching.next() => match watched {
-                    Watched::Snapshot(snapshot) => Some(snapshot),
-                    Watched::Refused(_) | Watched::Failed(_) => return None,
-                },
-                () = sleep_until(self.wake?) => None,
-            };
-            let wake = self.feed.step(self.began.elapsed(), news, &mut text);
-            self.wake = wake.map(|wake| self.began + wake);
+            let first = self.wait(self.next?).await;
+            let mut news = Vec::new();
+            let mut over = false;
+            for watched in first.into_iter().chain(std::iter::from_fn(|| self.watching.more())) {
+                match watched {
+                    Watched::Snapshot(snapshot) => news.push(snapshot),
+                    Watched::Refused(_) | Watched::Failed(_) => over = true,
+                }
+            }
+            self.next = self.feed.step(self.began.elapsed(), news, &mut text);
+            if over {
+                self.next = None;
+            }
         }
         Some(text)
     }
+
+    /// Waits for something to say: a change, or time. While the feed rests, for an end or for time.
+    async fn wait(&mut self, Next { wake, rest }: Next) -> Option<Watched> {
+        if self.began.elapsed() < rest {
+            tokio::select! {
+                () = self.watching.urgent() => None,
+                () = sleep_until(self.began + wake.min(rest)) => None,
+            }
+        } else {
+            tokio::select! {
+                watched = self.watching.next() => Some(watched),
+                () = sleep_until(self.began + wake) => None,
+            }
+        }
+    }
+}
+
+/// When a feed is to be asked again. Times are counted from the beginning of the stream.
+#[derive(Debug, Clone, Copy)]
+struct Next {
+    /// At the latest.
+    wake: Duration,
+    /// Changes are kept until then, unless one is an end.
+    rest: Duration,
 }
 
 /// Turns snapshots and time into events. Times are counted from the beginning of the stream.
 #[derive(Debug)]
 struct Feed {
     /// The newest snapshot, and when it came.
-    seen: (Snapshot, Duration),
+    seen: (Arc<Snapshot>, Duration),
     /// The last `state`.
     face: Option<Face>,
     /// The last `progress`: bytes, receivers, and when it was said.
@@ -106,33 +139,29 @@ struct Feed {
     comments: u32,
     /// Events so far.
     events: u64,
+    /// It gathers changes until then.
+    rest: Duration,
 }
 
 impl Feed {
     /// A stream that begins with this.
-    fn new(first: Snapshot) -> Self {
-        let seen = (first, Duration::ZERO);
-        Self { seen, face: None, moved: None, comments: 0, events: 0 }
+    fn new(first: Arc<Snapshot>) -> Self {
+        let (seen, rest) = ((first, Duration::ZERO), Duration::ZERO);
+        Self { seen, face: None, moved: None, comments: 0, events: 0, rest }
     }
 
-    /// Writes what is to be said now; says when to be asked again at the latest. `None`: the stream is
-    /// over.
-    fn step(
-        &mut self,
-        now: Duration,
-        news: Option<Snapshot>,
-        text: &mut String,
-    ) -> Option<Duration> {
-        if let Some(snapshot) = news {
+    /// Writes what is to be said now, `news` in their order; says when to be asked again. `None`: the
+    /// stream is over.
+    fn step(&mut self, now: Duration, news: Vec<Arc<Snapshot>>, text: &mut String) -> Option<Next> {
+        let mut news = news.into_iter();
+        loop {
+            if self.tell(text) {
+                return None;
+            }
+            let Some(snapshot) = news.next() else { break };
             self.seen = (snapshot, now);
         }
-        let (snapshot, since) = self.seen.clone();
-        if snapshot.is_over() {
-            self.say("done", &Done::of(&snapshot), text);
-            return None;
-        }
-        self.show(Face::of(&snapshot), text);
-        let next = self.progress(now, &snapshot, now.saturating_sub(since), text);
+        let next = self.progress(now, text);
         if now >= LIFE {
             return None;
         }
@@ -140,8 +169,26 @@ impl Feed {
             self.comments = u32::try_from(now.as_secs() / KEEPALIVE_EVERY.as_secs()).unwrap_or(0);
             text.push_str(":keepalive\n\n");
         }
+        if !text.is_empty() {
+            self.rest = now + GATHER;
+        }
         let wake = LIFE.min(KEEPALIVE_EVERY * (self.comments + 1));
-        Some(next.map_or(wake, |next| next.min(wake)))
+        let wake = next.map_or(wake, |next| next.min(wake));
+        Some(Next { wake, rest: self.rest })
+    }
+
+    /// Says where it stands now, if that is new; true if this is the end.
+    fn tell(&mut self, text: &mut String) -> bool {
+        let snapshot = self.seen.0.clone();
+        if snapshot.is_over() {
+            self.say("done", &Done::of(&snapshot), text);
+            return true;
+        }
+        if snapshot.state != State::Streaming {
+            self.moved = None;
+        }
+        self.show(Face::of(&snapshot), text);
+        false
     }
 
     fn show(&mut self, face: Face, text: &mut String) {
@@ -152,16 +199,10 @@ impl Feed {
     }
 
     /// Says how far it has come, if that is new; or when it may be said.
-    fn progress(
-        &mut self,
-        now: Duration,
-        snapshot: &Snapshot,
-        age: Duration,
-        text: &mut String,
-    ) -> Option<Duration> {
+    fn progress(&mut self, now: Duration, text: &mut String) -> Option<Duration> {
+        let (snapshot, since) = self.seen.clone();
         let here = (snapshot.bytes, snapshot.receivers);
         if snapshot.state != State::Streaming {
-            self.moved = None;
             return None;
         }
         if let Some((there, at)) = self.moved {
@@ -173,8 +214,8 @@ impl Feed {
             }
         }
         self.moved = Some((here, now));
-        let age_ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
-        self.say("progress", &Progress::of(snapshot, age_ms), text);
+        let age_ms = u64::try_from(now.saturating_sub(since).as_millis()).unwrap_or(u64::MAX);
+        self.say("progress", &Progress::of(&snapshot, age_ms), text);
         None
     }
 

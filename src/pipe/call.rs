@@ -10,6 +10,8 @@
 //! * `Status` -> `Snapshot`, once. `Watch` -> `Reject`, or `Snapshot` on every change until one that
 //!   is over; `Unwatch` at any time.
 
+use std::sync::Arc;
+
 use super::{
     Failure, Notice, Outcome, PartyId, PublicId, Reject, Role, Seat, Snapshot, TransferId,
 };
@@ -187,7 +189,7 @@ pub enum Answer {
     Snapshot {
         /// Who asked or watches.
         watcher: PartyId,
-        /// What there is; `None` if there is no such transfer at this name.
-        snapshot: Option<Box<Snapshot>>,
+        /// What there is, shared by all who see it; `None` if there is no such transfer at this name.
+        snapshot: Option<Arc<Snapshot>>,
     },
 }

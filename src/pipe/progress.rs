@@ -68,6 +68,12 @@ impl Snapshot {
         matches!(self.state, State::Complete | State::Failed(_))
     }
 
+    /// Does `other` show the same state and the same parties? They may differ in how far it has come.
+    pub fn has_scene_of(&self, other: &Self) -> bool {
+        let scene = |s: &Self| (s.has_sender, s.receivers, s.n);
+        self.state == other.state && scene(self) == scene(other)
+    }
+
     /// Is this what `other` says, but for the time that has passed?
     pub(super) fn is_like(&self, other: &Self) -> bool {
         let Self { state, has_sender, receivers, n, bytes, total, elapsed_ms: _, digest, id } =

@@ -160,12 +160,12 @@ impl Shared {
             Call::Attach(_) | Call::Cancel { .. } | Call::Ready { .. } => None,
             Call::Watch { watcher } => {
                 let past = self.recall(path, None)?;
-                Some(Some(Answer::Snapshot { watcher: *watcher, snapshot: Some(Box::new(past)) }))
+                Some(Some(Answer::Snapshot { watcher: *watcher, snapshot: Some(past.into()) }))
             }
             Call::Status { asker, transfer } => {
                 let past = self.recall(path, transfer.as_ref());
                 let past = past.or_else(|| transfer.is_none().then(Snapshot::idle));
-                let snapshot = past.map(Box::new);
+                let snapshot = past.map(Arc::new);
                 Some(Some(Answer::Snapshot { watcher: *asker, snapshot }))
             }
             call => Some(turned_away(call, false)),

@@ -1,6 +1,8 @@
 //! What a name shows: snapshots for those who ask and those who watch, and what becomes of a pipe that
 //! nobody is left at. Part of the [`Rendezvous`]; arranges nothing.
 
+use std::sync::Arc;
+
 use super::place::Match;
 use super::progress::{Past, Snapshot, State};
 use super::rendezvous::{Lost, Millis, Output, Rendezvous, Room};
@@ -21,7 +23,7 @@ impl Rendezvous {
             Some(id) => self.known(now, id),
         };
         let snapshot = here.or_else(|| room.recall(id));
-        let snapshot = snapshot.or_else(|| id.is_none().then(Snapshot::idle)).map(Box::new);
+        let snapshot = snapshot.or_else(|| id.is_none().then(Snapshot::idle)).map(Arc::new);
         Output { to, answer: Answer::Snapshot { watcher: asker, snapshot } }
     }
 
@@ -36,7 +38,7 @@ impl Rendezvous {
     ) {
         let past = if self.name(now).is_none() { room.recall(None) } else { None };
         if past.is_some() {
-            let snapshot = past.map(Box::new);
+            let snapshot = past.map(Arc::new);
             out.push(Output { to, answer: Answer::Snapshot { watcher, snapshot } });
         } else if self.watchers.is_there(watcher) || room.watch(self.watchers.len()) {
             self.watchers.add(watcher, to);

@@ -1,6 +1,8 @@
 //! Who watches a name, and what each of them was shown last. Pure; what there is to see is said by
 //! the name.
 
+use std::sync::Arc;
+
 use super::progress::Snapshot;
 use super::rendezvous::Output;
 use super::{Answer, PartyId, ReplyTo, Seat, TransferId};
@@ -15,7 +17,29 @@ struct Watcher {
     to: ReplyTo,
     /// The transfer it was shown: it sees that one to its end, whatever comes to the name meanwhile.
     follows: Option<TransferId>,
-    last: Option<Snapshot>,
+    last: Option<Arc<Snapshot>>,
+}
+
+/// What was looked at in one step.
+struct Sights<'a> {
+    view: &'a View<'a>,
+    /// By what is followed: the transfers of one name, which are few.
+    seen: Vec<(Option<TransferId>, Sight)>,
+}
+
+/// What is followed from now on, and how it looks.
+type Sight = (Option<TransferId>, Arc<Snapshot>);
+
+impl Sights<'_> {
+    fn of(&mut self, follows: Option<TransferId>) -> Sight {
+        if let Some((_, sight)) = self.seen.iter().find(|(x, _)| *x == follows) {
+            return sight.clone();
+        }
+        let (now, snapshot) = (self.view)(follows);
+        let sight = (now, Arc::new(snapshot));
+        self.seen.push((follows, sight.clone()));
+        sight
+    }
 }
 
 /// What there is to see: of a transfer, or, without one, of the name.
@@ -48,10 +72,12 @@ impl Watchers {
         }
     }
 
-    /// Shows each what is new to it. Who has seen an end is done.
+    /// Shows each what is new to it. Who has seen an end is done. What several follow is looked at
+    /// once, and they share it.
     pub(super) fn show(&mut self, view: &View<'_>, out: &mut Vec<Output>) {
+        let mut sights = Sights { view, seen: Vec::new() };
         self.0.retain_mut(|w| {
-            let (follows, snapshot) = view(w.follows);
+            let (follows, snapshot) = sights.of(w.follows);
             w.follows = follows;
             if w.last.as_ref().is_some_and(|last| last.is_like(&snapshot)) {
                 return true;
@@ -60,7 +86,7 @@ impl Watchers {
             if !over {
                 w.last = Some(snapshot.clone());
             }
-            let answer = Answer::Snapshot { watcher: w.party, snapshot: Some(Box::new(snapshot)) };
+            let answer = Answer::Snapshot { watcher: w.party, snapshot: Some(snapshot) };
             out.push(Output { to: w.to, answer });
             !over
         });

@@ -59,7 +59,7 @@ async fn say(x: &Exchange<'_>, events: &mut Events, close: bool) -> Option<()> {
     answer::end_head(&mut out, close);
     while let Some(text) = events.next().await {
         frame(&mut out, chunked, text.as_bytes());
-        // What happens meanwhile is not queued: the next event shows the newest.
+        // What happens meanwhile waits in a small inbox.
         write(x, &out).await?;
         out.clear();
     }

@@ -38,7 +38,7 @@ async fn stream(mut x: Exchange, mut events: Events) {
             () = x.answer.gone() => return,
         };
         let (bytes, end) = text.map_or((Bytes::new(), true), |text| (Bytes::from(text), false));
-        // What happens meanwhile is not queued: the next event shows the newest.
+        // What happens meanwhile waits in a small inbox.
         match timeout(TAKE_MAX, x.answer.pass(bytes, end)).await {
             Ok(Ok(())) if end => return x.answer.settle().await,
             Ok(Ok(())) => {}

@@ -1,5 +1,5 @@
 //! Runs the scripts in `testscripts/progress`: snapshots and time in, events out. The name of each file
-//! is the sentence that its script proves. After `⇨` stands when the feed wants to be asked again.
+//! is the sentence that its script proves. After `⇨` stands when the feed wants to be asked again, or how long a change is kept.
 
 #![allow(clippy::unwrap_used)]
 
@@ -63,6 +63,8 @@ enum Command {
 struct Script {
     feed: Option<Feed>,
     now: u64,
+    /// What has changed while the feed rests.
+    kept: Vec<Arc<Snapshot>>,
 }
 
 impl goldenscript::Runner for Script {
@@ -77,15 +79,22 @@ impl goldenscript::Runner for Script {
             self.now = *now;
             return Ok(String::new());
         }
-        let news = snapshot(command);
+        let now = Duration::from_millis(self.now);
+        let news = snapshot(command).map(Arc::new);
+        let urgent = news.as_ref().is_none_or(|news| news.is_over());
         let feed = match (&mut self.feed, &news) {
             (Some(feed), _) => feed,
             (none, Some(first)) => none.insert(Feed::new(first.clone())),
             (None, None) => return Err("say what is there first".into()),
         };
+        self.kept.extend(news);
+        if now < feed.rest && !urgent {
+            return Ok(format!("⇨ kept until {} ms\n", feed.rest.as_millis()));
+        }
         let mut text = String::new();
-        let wake = feed.step(Duration::from_millis(self.now), news, &mut text);
-        let next = wake.map_or("over".to_owned(), |at| format!("again at {} ms", at.as_millis()));
+        let next = feed.step(now, std::mem::take(&mut self.kept), &mut text);
+        let at = |next: Next| format!("again at {} ms", next.wake.as_millis());
+        let next = next.map_or("over".to_owned(), at);
         Ok(format!("{}⇨ {next}\n", text.replace("\n\n", "\n")))
     }
 }
