@@ -159,6 +159,7 @@ fn wrong_ids_are_refused() {
     raw.expect_no_more();
 }
 
+/// Beyond the 30 s that everything is shown, which the number of receipts does not bound.
 #[test]
 fn the_oldest_receipt_goes_first() {
     let server = Server::start(&["--max-receipts", "2"]);
@@ -171,6 +172,10 @@ fn the_oldest_receipt_goes_first() {
         sender.finish();
         expect_complete(&mut sender);
     }
+    for id in &ids {
+        status(&server, &format!("{name}?transfer={id}"));
+    }
+    std::thread::sleep(Duration::from_millis(30_500));
     expect_unknown(&server, &format!("{name}?transfer={}", ids[0]));
     for id in &ids[1..] {
         status(&server, &format!("{name}?transfer={id}"));
