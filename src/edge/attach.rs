@@ -125,8 +125,10 @@ impl Edge {
         let answer = std::future::poll_fn(|cx| inbox.poll_take(cx));
         let answer = tokio::time::timeout(ANSWER_MAX, answer).await;
         self.exit(asker);
-        if answer.is_err() {
-            rejections::failed(&Failure::Unavailable);
+        match &answer {
+            Ok(Post::Answer(Answer::Fail { why, .. })) => rejections::failed(why),
+            Ok(_) => {}
+            Err(_) => rejections::failed(&Failure::Unavailable),
         }
         answer.ok()
     }

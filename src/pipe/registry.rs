@@ -31,7 +31,7 @@ pub struct Caps {
     pub pending: usize,
     /// Transfers from commit until the last receiver is done.
     pub active: usize,
-    /// Pipes that are over and still remembered: so many for 30 s, and so many for ten minutes.
+    /// Receipts that are kept for ten minutes.
     pub receipts: usize,
     /// Spectators of one name.
     pub spectators_per_pipe: usize,
@@ -268,10 +268,8 @@ pub(super) fn turned_away(call: &Call, full: bool) -> Option<Answer> {
             Some(Answer::Left { seat: *seat, sender_there: false })
         }
         Call::Status { asker, .. } => unavailable(alone(*asker)),
-        // Without an answer the asker hears that the owner cannot be reached.
-        Call::Cancel { asker, .. } if !full => {
-            Some(Answer::Cancelled { asker: *asker, found: false })
-        }
+        Call::Cancel { asker, .. } if full => unavailable(alone(*asker)),
+        Call::Cancel { asker, .. } => Some(Answer::Cancelled { asker: *asker, found: false }),
         _ => None,
     }
 }

@@ -350,6 +350,10 @@ fn a_flood_of_arrivals_at_one_name_is_turned_away() {
         }
         names.attach("/a", &["s2"]);
         assert_eq!(names.hear(1).await, ["s2 failed Unavailable"]);
+        let asker = seat("r7").party;
+        names.call("/a", Call::Cancel { asker, reason: None });
+        names.call("/a", Call::Status { asker, transfer: None });
+        assert_eq!(names.hear(2).await, ["r7 failed Unavailable", "r7 failed Unavailable"]);
         // Other names, and who is there already, are heard.
         names.attach("/b", &["s3"]);
         names.call("/a", leave("s1"));
