@@ -5,23 +5,15 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::time::Sleep;
 
 use super::Edge;
+use super::backoff::Backoff;
 use super::inbox::{Inbox, Post};
 use super::party::{Act, Input, Party};
 use crate::pipe::{Attach, Call, PartyId, PipePath, PublicId, Role, Seat};
-
-/// The first pause after a match was undone for the second time; it doubles up to [`PAUSE_MAX`].
-const PAUSE: Duration = Duration::from_millis(50);
-
-/// Matches undone longer ago than this say nothing about the next one.
-const CALM: Duration = Duration::from_secs(10);
-
-/// The longest pause between attempts.
-const PAUSE_MAX: Duration = Duration::from_secs(2);
 
 /// One party of this node at one name.
 pub(super) struct Attached {
@@ -35,8 +27,7 @@ pub(super) struct Attached {
     arrived: Instant,
     /// Attach again at this moment (back-off).
     retry: Option<Instant>,
-    /// Undone matches that are forgotten, and when the last one was.
-    undone: (u32, Instant),
+    backoff: Backoff,
     timer: Pin<Box<Sleep>>,
 }
 
@@ -62,7 +53,7 @@ impl Attached {
             inbox,
             arrived,
             retry: None,
-            undone: (0, arrived),
+            backoff: Backoff::new(arrived),
             timer,
         }
     }
@@ -85,7 +76,7 @@ impl Attached {
         let mut acts = self.party.step(input);
         acts.retain_mut(|act| match act {
             Act::Attach { seat, undone } => {
-                match self.pause(*undone) {
+                match self.backoff.pause(Instant::now(), *undone) {
                     Some(pause) => self.retry = Some(Instant::now() + pause),
                     None => self.attach(*seat),
                 }
@@ -103,17 +94,6 @@ impl Attached {
             _ => true,
         });
         acts
-    }
-
-    /// How long to wait before the next attempt, after `undone` matches in all.
-    fn pause(&mut self, undone: u32) -> Option<Duration> {
-        let now = Instant::now();
-        if now.saturating_duration_since(self.undone.1) > CALM {
-            self.undone.0 = undone.saturating_sub(1);
-        }
-        let recent = undone.saturating_sub(self.undone.0);
-        self.undone.1 = now;
-        (recent > 1).then(|| PAUSE.saturating_mul(1 << (recent - 2).min(10)).min(PAUSE_MAX))
     }
 
     fn attach(&self, seat: Seat) {

@@ -6,6 +6,7 @@
 
 pub mod attach;
 mod attached;
+mod backoff;
 mod gather;
 mod inbox;
 mod ledger;

@@ -2,10 +2,11 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use tokio::time::timeout;
+use tokio::time::{sleep_until, timeout};
 
+use super::backoff::Backoff;
 use super::inbox::{Inbox, Post};
 use super::{Edge, rejections};
 use crate::pipe::{Answer, Call, Failure, PartyId, PipePath, Reject, Snapshot};
@@ -20,6 +21,10 @@ pub struct Watching {
     path: PipePath,
     watcher: PartyId,
     inbox: Arc<Inbox>,
+    /// How often the owner was lost, and the pauses after it.
+    lost: (u32, Backoff),
+    /// Ask again at this moment.
+    retry: Option<Instant>,
 }
 
 /// What a spectator hears.
@@ -37,7 +42,8 @@ impl Watching {
     /// A spectator that asks to watch now.
     pub fn new(edge: &Edge, path: PipePath) -> Self {
         let (watcher, inbox) = edge.look_on();
-        let watching = Self { edge: edge.clone(), path, watcher, inbox };
+        let lost = (0, Backoff::new(Instant::now()));
+        let watching = Self { edge: edge.clone(), path, watcher, inbox, lost, retry: None };
         watching.ask();
         watching
     }
@@ -58,7 +64,15 @@ impl Watching {
     /// bytes that have moved only the newest. Cancel-safe.
     pub async fn next(&mut self) -> Watched {
         loop {
-            let post = poll_fn(|cx| self.inbox.poll_take(cx)).await;
+            let retry = self.retry;
+            let post = tokio::select! {
+                post = poll_fn(|cx| self.inbox.poll_take(cx)) => post,
+                () = until(retry) => {
+                    self.retry = None;
+                    self.ask();
+                    continue;
+                }
+            };
             if let Some(watched) = self.hear(post) {
                 return watched;
             }
@@ -87,7 +101,7 @@ impl Watching {
             Post::Answer(Answer::Reject { why, .. }) => Some(Watched::Refused(why)),
             Post::Answer(Answer::Fail { why, .. }) => Some(Watched::Failed(why)),
             Post::Answer(Answer::Lost { .. }) => {
-                self.ask();
+                self.lose();
                 None
             }
             Post::Shutdown => Some(Watched::Failed(Failure::ShuttingDown)),
@@ -95,6 +109,17 @@ impl Watching {
                 debug_assert!(false, "a spectator takes no part");
                 None
             }
+        }
+    }
+
+    /// Asks again: at once at first, then after pauses that grow.
+    fn lose(&mut self) {
+        let (count, backoff) = &mut self.lost;
+        *count = count.saturating_add(1);
+        let now = Instant::now();
+        self.retry = backoff.pause(now, *count).map(|pause| now + pause);
+        if self.retry.is_none() {
+            self.ask();
         }
     }
 
@@ -107,5 +132,47 @@ impl Drop for Watching {
     fn drop(&mut self) {
         self.edge.call(&self.path, Call::Unwatch { watcher: self.watcher });
         self.edge.exit(self.watcher);
+    }
+}
+
+/// Ready at that moment, if there is one.
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use hoody_pipe_cluster::Cluster;
+
+    use super::*;
+    use crate::edge::Settings;
+    use crate::pipe::{Caps, Seat, TransferId};
+
+    fn edge() -> Edge {
+        let (receipts, spectators_per_pipe, spectators) = (1, 1, 1);
+        let caps = Caps { pending: 1, active: 1, receipts, spectators_per_pipe, spectators };
+        let settings = Settings { window: 1, stall: None, idle: None, caps };
+        Edge::new(settings, Cluster::alone("a").unwrap(), TransferId::random, 1)
+    }
+
+    #[test]
+    fn a_spectator_whose_owner_is_lost_again_and_again_asks_after_growing_pauses() {
+        actix_rt::System::new().block_on(async {
+            let mut watching = Watching::new(&edge(), PipePath::new("/a").unwrap());
+            assert!(matches!(watching.first().await, Watched::Snapshot(_)));
+            for (times, pause_ms) in [(1, 0), (2, 50), (3, 100)] {
+                let begin = Instant::now();
+                let seat = Seat { party: watching.watcher, attempt: 0 };
+                watching.inbox.put(Post::Answer(Answer::Lost { seat }));
+                assert!(matches!(watching.next().await, Watched::Snapshot(_)));
+                let pause = Duration::from_millis(pause_ms);
+                assert!(begin.elapsed() >= pause, "lost {times} times: {:?}", begin.elapsed());
+            }
+        });
     }
 }
