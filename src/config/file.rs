@@ -38,13 +38,18 @@ fn settings(text: &str) -> Result<Settings, (Fault, String)> {
 
 /// Says what to write instead of an unknown key.
 fn unknown_key(key: &str, line: usize, known: &[String]) -> String {
-    let likeness = |name: &String| (strsim::jaro(key, name), name.clone());
-    let nearest = known.iter().map(likeness).max_by(|a, b| a.0.total_cmp(&b.0));
-    let advice = match nearest {
-        Some((likeness, name)) if likeness > ALIKE => format!("did you mean '{name}'?"),
-        _ => format!("the keys are {}", known.join(", ")),
+    let advice = match nearest(key, known) {
+        Some(name) => format!("did you mean '{name}'?"),
+        None => format!("the keys are {}", known.join(", ")),
     };
     format!("unknown key '{key}' in line {line}; {advice}")
+}
+
+/// The one of `known` that is most like `word`, if it may be what was meant.
+pub(super) fn nearest<'a>(word: &str, known: &'a [String]) -> Option<&'a str> {
+    let likeness = known.iter().map(|name| (strsim::jaro(word, name), name.as_str()));
+    let best = likeness.max_by(|a, b| a.0.total_cmp(&b.0));
+    best.filter(|(likeness, _)| *likeness > ALIKE).map(|(_, name)| name)
 }
 
 #[cfg(test)]
@@ -96,7 +101,7 @@ mod tests {
             ("wait = 0", "it must be from 1 to 3600 seconds"),
             ("wait = -1", "write it as seconds"),
             ("wait = true", "expected a number or a text"),
-            ("window = \"1KiB\"", "it must be from 16KiB to 8192KiB"),
+            ("window = \"1KiB\"", "it must be from 16KiB to 8MiB"),
             ("listen = []", "give at least one address"),
             ("listen = \"0.0.0.0:80\"", "expected a sequence"),
             ("listen = [\"nowhere\"]", "write it as address:port"),

@@ -12,6 +12,7 @@ pub mod manual;
 pub mod settings;
 mod tls;
 pub mod values;
+mod variables;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -144,6 +145,7 @@ fn asked(args: Vec<OsString>) -> Result<Asked, Error> {
 }
 
 fn invocation(flags: Flags) -> Result<Invocation, Error> {
+    variables::check(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()))?;
     let file = match &flags.config {
         Some(path) => file::read(path)?,
         None => Settings::default(),

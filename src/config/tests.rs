@@ -174,7 +174,7 @@ fn mistakes_exit_with_2_and_say_what_to_do() {
         (vec!["--wait", "0"], "it must be from 1 to 3600 seconds"),
         (vec!["--wait", "3601"], "it must be from 1 to 3600 seconds"),
         (vec!["--stall", "1.5"], "such as 300, or as a time, such as 5m"),
-        (vec!["--window", "8KiB"], "it must be from 16KiB to 8192KiB"),
+        (vec!["--window", "8KiB"], "it must be from 16KiB to 8MiB"),
         (vec!["--workers", "0"], "it must be a whole number from 1 to 1024"),
         (vec!["--listen", ":8080"], "such as 0.0.0.0:8080"),
         (vec!["--public-url", "p.example"], "write it as https://pipe.example.com"),
@@ -324,6 +324,26 @@ fn variables_beat_the_file_and_flags_beat_variables() {
         .env("HOODY_PIPE_ADMIN_LISTEN", "")
         .env("HOODY_PIPE_NO_PUBLIC_METRICS", "1")
         .env("HOODY_PIPE_NODE_ID", "b")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+}
+
+/// The relay only: a client takes no variables.
+#[test]
+fn unknown_variables_are_refused() {
+    if std::env::var_os(CHILD).is_some() {
+        let error = parsed(&[]).unwrap_err();
+        assert!(error.to_string().contains("did you mean HOODY_PIPE_WAIT?"), "{error}");
+        assert_eq!(error.exit_code(), 2);
+        let client = ["hoody-pipe", "status", "http://h/x"].map(OsString::from);
+        return assert!(matches!(parse(client), Ok(Asked::Client(_))));
+    }
+    let output = Process::new(std::env::current_exe().unwrap())
+        .args(["--exact", "config::tests::unknown_variables_are_refused", "--nocapture"])
+        .env(CHILD, "1")
+        .env("HOODY_PIPE_WIAT", "30")
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stdout);

@@ -53,10 +53,17 @@ impl<const MIN: u64, const MAX: u64> FromStr for Size<MIN, MAX> {
             .parse()
             .map_err(|_| "write it as bytes, such as 262144, or as a size, such as 256KiB")?;
         if !(MIN..=MAX).contains(&size.as_u64()) {
-            let (min, max) = (MIN / 1024, MAX / 1024);
-            return Err(format!("it must be from {min}KiB to {max}KiB"));
+            return Err(format!("it must be from {} to {}", short(MIN), short(MAX)));
         }
         Ok(Self(size.as_u64()))
+    }
+}
+
+/// A size as the flags' texts write it; the limits are whole KiB or MiB.
+fn short(bytes: u64) -> String {
+    match bytes % (1 << 20) {
+        0 => format!("{}MiB", bytes >> 20),
+        _ => format!("{}KiB", bytes >> 10),
     }
 }
 
@@ -414,7 +421,7 @@ mod tests {
             assert_eq!(got.ok().map(|s| s.0), want, "{text:?}");
         }
         let error = "1".parse::<Size<16384, 8_388_608>>();
-        assert_eq!(error, Err("it must be from 16KiB to 8192KiB".to_owned()));
+        assert_eq!(error, Err("it must be from 16KiB to 8MiB".to_owned()));
     }
 
     #[test]
