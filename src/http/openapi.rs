@@ -136,6 +136,40 @@ mod tests {
     }
 
     #[test]
+    fn a_target_can_be_too_long_for_every_operation_but_those_of_operators() {
+        let document = described();
+        for (path, item) in document["paths"].as_object().unwrap() {
+            for (method, operation) in item.as_object().unwrap() {
+                let Some(answers) = operation.get("responses") else { continue };
+                let admin = operation["tags"][0] == "admin";
+                assert_eq!(answers.get("414").is_none(), admin, "{method} {path}");
+            }
+        }
+    }
+
+    #[test]
+    fn pages_and_streams_list_the_headers_that_they_have() {
+        let document = described();
+        let has = |path: &str, method: &str, name: &str| {
+            document["paths"][path][method]["responses"]["200"]["headers"].get(name).is_some()
+        };
+        let pipe = "/api/v1/pipe/{name}";
+        for (path, method, name, want) in [
+            ("/", "get", "Vary", true),
+            ("/", "head", "Content-Security-Policy", true),
+            ("/noscript", "get", "Referrer-Policy", true),
+            ("/noscript", "get", "Vary", false),
+            ("/help", "get", "Content-Security-Policy", false),
+            (pipe, "put", "X-Accel-Buffering", true),
+            (pipe, "get", "X-Accel-Buffering", true),
+            (pipe, "get", "Vary", true),
+            (pipe, "head", "Vary", false),
+        ] {
+            assert_eq!(has(path, method, name), want, "{method} {path}: {name}");
+        }
+    }
+
+    #[test]
     fn references_lead_somewhere_and_operations_have_names_of_their_own() {
         let document = described();
         let (mut refs, mut ids) = (Vec::new(), Vec::new());

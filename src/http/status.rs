@@ -34,7 +34,7 @@ fn reply(snapshot: &Snapshot) -> Reply {
 struct Status<'a> {
     state: &'static str,
     kind: Option<&'static str>,
-    /// Of a WebSocket pair, which there is none of yet.
+    /// Always null: only WebSocket pairs have peers, and those belong to a later version.
     peers: Option<u16>,
     transfer_id: Option<String>,
     has_sender: bool,

@@ -47,8 +47,10 @@ fn met_by(code: Code, op: Op) -> bool {
     let party = matches!(op, Op::Send | Op::Receive);
     let of_name = party || matches!(op, Op::Look | Op::Cancel);
     match code {
+        // The whole target has a limit, whatever is asked for.
         C::BadRequest | C::HeadTooLarge | C::HeadTimeout | C::Misdirected | C::NoFds => true,
-        C::BadPath | C::PathTooLong => of_name || op == Op::Preflight,
+        C::PathTooLong => true,
+        C::BadPath => of_name || op == Op::Preflight,
         C::NotAPath => false,
         C::Reserved => op == Op::SendToPage,
         C::NoPage => op == Op::Metrics,
@@ -176,6 +178,10 @@ pub(super) fn headers() -> Value {
     add("TransferId", free("the id of the transfer, for `?status&transfer=`"));
     add("Disposition", free("as the sender said or this receiver asked, sanitised"));
     add("Metadata", free("what the sender said in a header of this name"));
+    add("Negotiated", free("the request header that may lead to another answer"));
+    add("Unbuffered", fixed("no proxy is to hold it back", "no"));
+    add("Policy", free("what a page may load and do"));
+    add("NoReferrer", fixed("names are told to nobody else", "no-referrer"));
     add("Methods", free("methods that pages may use"));
     add("AllowedHeaders", free("request headers that pages may set"));
     add("MaxAge", json!({ "description": "seconds", "schema": { "type": "integer" } }));

@@ -48,8 +48,10 @@ fn send(method: &str, defaults: &Defaults) -> Value {
     let about = "Send. Answers at once, then with a line for each thing that happens; the answer \
         ends when the transfer has. A failure after the 200 cuts the answer. With `quiet`, and over \
         HTTP/1.0, there is one final answer. PUT and POST do the same.";
+    let mut headers = common();
+    headers["X-Accel-Buffering"] = header("Unbuffered");
     let done = json!({ "200": { "description": "admitted; with `quiet`: complete",
-        "headers": common(), "content": text("StatusLines") } });
+        "headers": headers, "content": text("StatusLines") } });
     let mut send = operation(
         "pipes",
         &format!("send_{method}"),
@@ -83,6 +85,11 @@ fn receive(defaults: &Defaults) -> Value {
         ("Content-Disposition", "Disposition"),
         ("X-Piping", "Metadata"),
         ("X-Hoody-Pipe", "Metadata"),
+        ("Referrer-Policy", "NoReferrer"),
+        // Of events and of the page that shows them.
+        ("Vary", "Negotiated"),
+        ("X-Accel-Buffering", "Unbuffered"),
+        ("Content-Security-Policy", "Policy"),
     ] {
         headers[name] = header(which);
     }
@@ -124,13 +131,31 @@ fn page(word: &str, page: Page) -> Value {
             responses(Op::SendToPage, Body::Full, json!({})),
         )
     };
+    let with_headers = |mut read: Value| {
+        for (name, which) in page_headers(page) {
+            read["responses"]["200"]["headers"][name] = header(which);
+        }
+        read
+    };
     json!({
-        "get": read("pages", id, about, Op::Page, Some(content)),
-        "head": read("pages", &format!("{id}_head"), about, Op::Page, None),
+        "get": with_headers(read("pages", id, about, Op::Page, Some(content))),
+        "head": with_headers(read("pages", &format!("{id}_head"), about, Op::Page, None)),
         "put": refused("put"),
         "post": refused("post"),
         "options": preflight(&format!("{id}_preflight"), "pages", "200"),
     })
+}
+
+/// What a page has beside the common headers.
+fn page_headers(page: Page) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let negotiated = matches!(page, Page::Root | Page::New | Page::Progress);
+    let html = matches!(page, Page::Root | Page::NoScript | Page::Progress);
+    let all = [
+        (negotiated, ("Vary", "Negotiated")),
+        (html, ("Content-Security-Policy", "Policy")),
+        (html, ("Referrer-Policy", "NoReferrer")),
+    ];
+    all.into_iter().filter_map(|(has, header)| has.then_some(header))
 }
 
 fn endpoint(word: &str, endpoint: Endpoint) -> Value {
