@@ -164,7 +164,7 @@ pub struct Reading {
     pub waiting_senders: usize,
     /// Receivers of this edge that wait.
     pub waiting_receivers: usize,
-    /// Spectators of this edge.
+    /// Spectators of the names of this owner.
     pub spectators: usize,
     /// Memory of all windows.
     pub buffered_bytes: usize,
@@ -212,10 +212,13 @@ fn describe() {
     describe_gauge!(START_TIME, "When this process began, in seconds since 1970.");
     describe_gauge!(PIPES, "Names that this node owns, by what happens at them.");
     describe_gauge!(WAITING, "Requests of this node that wait for their peers.");
-    describe_gauge!(SPECTATORS, "Requests of this node that watch a name.");
+    describe_gauge!(SPECTATORS, "Spectators of the names that this node owns.");
     describe_counter!(TRANSFERS, "Transfers that had begun and have ended.");
     describe_counter!(TRANSFERRED, "Body bytes taken from senders.");
-    describe_counter!(DELIVERED, "Body bytes written to receivers, counted for each of them.");
+    describe_counter!(
+        DELIVERED,
+        "Body bytes written to receivers, counted for each of them; without the piece that a lost one took in part."
+    );
     describe_counter!(HASHED, "Body bytes run through SHA-256.");
     describe_counter!(DROPPED, "Receivers that running transfers have lost.");
     describe_counter!(REJECTIONS, "Requests turned away or ended by a limit of this node.");

@@ -60,7 +60,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let admin = admin.map(|server| (server.handle(), tokio::spawn(server)));
     tokio::spawn(tidy(parts.edge.clone()));
     tls.map(|tls| tokio::spawn(tls.watch()));
-    info!(listen = ?places.public, admin = places.admin.map(tracing::field::debug), "serving");
+    info!(listen = places.listen(), admin = places.admin.map(tracing::field::display), "serving");
     if let Err(error) = places.greet(config.public_url.as_deref()) {
         warn!(%error, "cannot write to stdout, serving all the same");
     }

@@ -1,5 +1,6 @@
-//! The actix-web app: everything that is not pipe traffic over HTTP/1.x. Translates between actix-web
-//! and the values of `http`, no more; what is replied is made in [`super::site`].
+//! The actix-web app of the public listeners: everything over HTTP/1.x that is not pipe traffic, once
+//! `front/h1` has read its head. Translates between actix-web and the values of `http`, no more; what
+//! is replied is made in [`super::site`].
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -16,7 +17,7 @@ use super::site::Site;
 use crate::http::admission::decide;
 use crate::http::{BodyKind, Reply, RequestHead};
 
-/// How long a client may take to accept a page.
+/// How long a client may take to accept a page, and to end its connection.
 const CLIENT_MAX: Duration = Duration::from_secs(10);
 
 /// What a handler knows.

@@ -81,6 +81,12 @@ fn listen_for_operators(addr: SocketAddr) -> anyhow::Result<TcpListener> {
 }
 
 impl Places {
+    /// The public URLs in one text, for the log.
+    pub(super) fn listen(&self) -> String {
+        let all: Vec<String> = self.public.iter().map(Url::to_string).collect();
+        all.join(", ")
+    }
+
     /// Says where the node listens, and how to try it. To stdout: the rest is logged to stderr.
     pub(super) fn greet(&self, public_url: Option<&str>) -> std::io::Result<()> {
         let mut out = std::io::stdout().lock();
@@ -105,12 +111,6 @@ impl Places {
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}://{}", self.scheme, self.addr)
-    }
-}
-
-impl fmt::Debug for Url {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
     }
 }
 

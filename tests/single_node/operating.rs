@@ -192,8 +192,12 @@ fn the_greeting_and_the_log_say_where_it_listens() {
     let server = with_admin(&[]);
     let line = format!("\nprobes and metrics on http://{}\n", server.admin());
     assert!(server.stdout().contains(&line), "{}", server.stdout());
+    let listen = format!("\"listen\":\"http://{}\"", server.address());
     let field = format!("\"admin\":\"http://{}\"", server.admin());
-    eventually("the log says so too", SOON, || server.log().contains(&field));
+    eventually("the log says so too", SOON, || {
+        let log = server.log();
+        log.contains(&listen) && log.contains(&field)
+    });
     let quiet = Server::start(&["--admin-listen", ""]);
     assert!(!quiet.stdout().contains("probes"), "{}", quiet.stdout());
 }
