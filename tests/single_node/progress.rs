@@ -356,6 +356,7 @@ fn a_spectator_that_takes_nothing_is_dropped() {
     let name = unique();
     let mut lazy = Raw::connect_narrow(server.address());
     lazy.send(head("GET", &format!("{name}?progress"), &[]));
+    lazy.head().expect(200);
     let target = format!("{}?progress", unique());
     assert_eq!(server.get(&target).head().status, 429, "it has its place");
     // Two events of a hundred bytes for each receiver that comes and goes, 160 a second at most. They
