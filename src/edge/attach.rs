@@ -228,3 +228,41 @@ impl Parties {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::time::Instant;
+
+    use super::*;
+    use crate::meter;
+
+    /// More calls than one name takes before it turns newcomers away.
+    const FLOOD: u64 = 2000;
+
+    #[test]
+    fn who_asks_a_name_with_a_full_backlog_is_answered_at_once_and_counted() {
+        let text = meter::counted(|| {
+            actix_rt::System::new().block_on(async {
+                let (receipts, spectators_per_pipe, spectators) = (1, 1, 1);
+                let caps =
+                    Caps { pending: 1, active: 1, receipts, spectators_per_pipe, spectators };
+                let settings = Settings { window: 1, stall: None, idle: None, caps };
+                let cluster = Cluster::alone("a").unwrap();
+                let edge = Edge::new(settings, cluster, TransferId::random, 1);
+                let path = PipePath::new("a").unwrap();
+                // Nothing is handled before this task waits.
+                for seq in 0..FLOOD {
+                    let watcher = PartyId { origin: 0, boot: 0, seq: FLOOD + seq };
+                    edge.call(&path, Call::Watch { watcher });
+                }
+                let begin = Instant::now();
+                assert_eq!(edge.cancel(&path, None).await, None);
+                assert_eq!(edge.status(&path, None).await, Err(Failure::Unavailable));
+                assert!(begin.elapsed() < ANSWER_MAX, "{:?}", begin.elapsed());
+            });
+        });
+        assert!(text.contains("{reason=\"unavailable\"} 2"), "{text}");
+    }
+}
