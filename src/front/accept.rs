@@ -112,7 +112,7 @@ where
     W: Service<(Replay, Protocol, Option<SocketAddr>)>,
 {
     let Ok(peer) = io.peer_addr() else { return };
-    let (_open, room) = ctx.gate.open();
+    let (open, room) = ctx.gate.open();
     let socket = Client::new(io);
     let io = match tls {
         None => Transport::plain(socket),
@@ -120,8 +120,8 @@ where
         Some(tls) => match Box::pin(tls.accept(socket)).await {
             Some(tls) if tls::is_http2(&tls) => {
                 let io = Transport::secure(tls);
-                return Box::pin(serve_http2(io, BytesMut::new(), (peer.ip(), room), ctx, site))
-                    .await;
+                let serve = serve_http2(io, BytesMut::new(), peer.ip(), (open, room), ctx, site);
+                return Box::pin(serve).await;
             }
             Some(tls) => Transport::secure(tls),
             None => return,
@@ -134,7 +134,7 @@ where
     let gate = ctx.gate.clone();
     let elsewhere = h1::serve(io, peer.ip(), ctx.clone()).await;
     if let Some(Elsewhere::Http2(io, before)) = elsewhere {
-        Box::pin(serve_http2(io, before, (peer.ip(), room), ctx, site)).await;
+        Box::pin(serve_http2(io, before, peer.ip(), (open, room), ctx, site)).await;
     } else if let Some(Elsewhere::Web(Handover { io, head, unread })) = elsewhere {
         let _busy = gate.serve();
         let io = Rc::new(io);

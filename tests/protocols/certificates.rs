@@ -110,3 +110,17 @@ fn pages_know_that_they_came_through_tls() {
     }
     eventually("it listens", PATIENCE, || relay.server.stdout().contains("https://127.0.0.1:"));
 }
+
+/// Every time: the alert is written in a single attempt, on a socket that was accepted just now.
+#[test]
+fn a_handshake_that_fails_says_why() {
+    let relay = Relay::start(&[]);
+    for _ in 0..30 {
+        let mut client = TcpStream::connect(relay.secure()).unwrap();
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        client.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+        let mut got = Vec::new();
+        client.read_to_end(&mut got).unwrap();
+        assert_eq!(got.first(), Some(&21), "an alert (RFC 8446 §5.1): {got:?}");
+    }
+}

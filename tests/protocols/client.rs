@@ -132,6 +132,27 @@ impl Frames {
         let _ = self.0.write_all(&frame(kind, flags, stream, body)).await;
     }
 
+    /// Reads until a frame of that kind is whole, and gives it. The connection has to live.
+    pub async fn next(&mut self, kind: u8) -> Vec<u8> {
+        loop {
+            let mut got = vec![0; 9];
+            self.fill(&mut got).await;
+            let len = u32::from_be_bytes([0, got[0], got[1], got[2]]) as usize;
+            let mut body = vec![0; len];
+            self.fill(&mut body).await;
+            assert!(got[3] != 7 || kind == 7, "GOAWAY {body:?}");
+            got.extend(body);
+            if got[3] == kind {
+                return got;
+            }
+        }
+    }
+
+    async fn fill(&mut self, into: &mut [u8]) {
+        let read = timeout(PATIENCE, self.0.read_exact(into)).await;
+        read.expect("a frame in time").expect("the connection lives");
+    }
+
     /// Reads until the end, and gives the reason of the GOAWAY if there was one.
     pub async fn goaway(mut self, limit: Duration) -> Option<u32> {
         let mut got = Vec::new();

@@ -3,8 +3,13 @@
 use std::time::Duration;
 
 use rustix::process::Signal;
+use tokio::io::AsyncReadExt;
+use tokio::time::timeout;
 
-use crate::common::{SOON, assert_lines, eventually, pattern, sha256, timed, unique};
+use crate::client::{Frames, frame};
+use crate::common::{
+    PATIENCE, SOON, Server, assert_lines, eventually, pattern, sha256, timed, unique,
+};
 use crate::kit::{ALL, Http1, Plain2, Relay, Tls1, Tls2};
 
 #[test]
@@ -244,4 +249,25 @@ fn nothing_runs_and_the_node_stops_at_once() {
     }
     relay.server.signal(Signal::INT);
     assert_eq!(relay.server.exit_code(SOON), Some(0));
+}
+
+/// The last frames go out before the process ends.
+#[tokio::test]
+async fn a_drain_that_is_cut_resets_every_stream() {
+    for _ in 0..5 {
+        let mut server = Server::start(&["--drain-timeout", "1"]);
+        let mut client = Frames::connect(server.address()).await;
+        client.say(1, 5, 1, b"\x82\x04\x02/r\x86\x41\x09localhost").await;
+        client.say(1, 4, 3, b"\x83\x04\x02/r\x86\x41\x09localhost").await;
+        client.say(0, 0, 3, b"some").await;
+        while client.next(0).await[9..] != *b"some" {}
+        server.signal(Signal::INT);
+        let mut got = Vec::new();
+        let _ = timeout(PATIENCE, client.0.read_to_end(&mut got)).await;
+        for stream in [1, 3] {
+            let reset = frame(3, 0, stream, &[0, 0, 0, 2]);
+            assert!(got.windows(reset.len()).any(|at| at == reset), "{stream}: {got:?}");
+        }
+        assert_eq!(server.exit_code(SOON), Some(0));
+    }
 }

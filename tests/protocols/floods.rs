@@ -3,13 +3,16 @@
 use std::time::Duration;
 
 use crate::client::{Client, Frames, frame, head};
-use crate::common::{Server, unique};
+use crate::common::{Curl, Server, unique};
 use tokio::io::AsyncWriteExt;
 
 const CALM: Option<u32> = Some(11);
 
 /// A few fields, compressed: GET / of localhost.
 const REQUEST: &[u8] = b"\x82\x84\x86\x41\x09localhost";
+
+/// The same of a path that the h2 crate resets the stream for.
+const BROKEN: &[u8] = b"\x82\x04\x04/a<b\x86\x41\x09localhost";
 
 async fn flood(server: &Server, kind: u8, flags: u8, body: &[u8], each: bool) -> Option<u32> {
     let mut client = Frames::connect(server.address()).await;
@@ -19,6 +22,7 @@ async fn flood(server: &Server, kind: u8, flags: u8, body: &[u8], each: bool) ->
     }
     for at in 0..10_000_u32 {
         match (each, kind) {
+            (true, 1) => bytes.extend(frame(1, 5, 2 * at + 1, body)),
             (true, _) => {
                 bytes.extend(frame(1, 4, 2 * at + 1, REQUEST));
                 bytes.extend(frame(kind, flags, 2 * at + 1, body));
@@ -39,6 +43,7 @@ async fn a_flood_ends_its_connection_and_no_other() {
     for (what, kind, body, each) in [
         ("PING", 6, &[0; 8][..], false),
         ("SETTINGS", 4, &[], false),
+        ("mistakes", 1, BROKEN, true),
         ("empty DATA", 0, &[], false),
         ("unknown frames", 99, &[], false),
         ("rapid reset", 3, &[0, 0, 0, 8], true),
@@ -109,4 +114,58 @@ async fn the_129th_stream_waits_for_its_turn() {
         assert!(read > 0, "the connection stays");
         got.extend_from_slice(&block[..read]);
     }
+}
+
+#[tokio::test]
+async fn answers_that_nobody_asked_for_are_a_flood() {
+    let server = Server::start(&[]);
+    for kind in [4, 6] {
+        let body: &[u8] = if kind == 6 { &[0; 8] } else { &[] };
+        assert!(flood(&server, kind, 1, body, false).await.is_some(), "kind {kind}");
+    }
+}
+
+/// The crate would end the connection at the 1,025th of its life.
+#[tokio::test]
+async fn many_mistakes_over_a_long_life_hurt_no_other_stream() {
+    let server = Server::start(&[]);
+    let mut client = Frames::connect(server.address()).await;
+    client.say(1, 5, 1, b"\x82\x04\x07/victim\x86\x41\x09localhost").await;
+    for at in 1..=1100_u32 {
+        client.say(1, 5, 2 * at + 1, BROKEN).await;
+        let reset = client.next(3).await;
+        assert_eq!(reset, frame(3, 0, 2 * at + 1, &[0, 0, 0, 1]), "PROTOCOL_ERROR of {at}");
+        if at % 50 == 0 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+    let mut sender = Client::connect(server.address()).await.put("/victim").await;
+    sender.body.send_data(bytes::Bytes::from_static(b"alive"), true).unwrap();
+    assert_eq!(client.next(0).await, frame(0, 1, 1, b"alive"));
+}
+
+/// Two window updates for each KiB of large frames.
+#[tokio::test]
+async fn a_bulk_receiver_may_open_its_windows_bit_by_bit() {
+    const LEN: usize = 3 << 20;
+    let server = Server::start(&[]);
+    let mut client = Frames::connect(server.address()).await;
+    client.say(1, 5, 1, b"\x82\x04\x05/bulk\x86\x41\x09localhost").await;
+    let mut sender = Curl::start(&["-sS", "--no-progress-meter", "-T", ".", &server.url("/bulk")]);
+    sender.write(&vec![7; LEN]);
+    sender.close();
+    let (mut got, mut acknowledged) = (0, 0);
+    loop {
+        let data = client.next(0).await;
+        got += data.len() - 9;
+        if data[4] & 1 != 0 {
+            break;
+        }
+        while acknowledged + 1024 <= got {
+            acknowledged += 1024;
+            client.say(8, 0, 0, &1024_u32.to_be_bytes()).await;
+            client.say(8, 0, 1, &1024_u32.to_be_bytes()).await;
+        }
+    }
+    assert_eq!(got, LEN);
 }

@@ -80,3 +80,24 @@ fn receivers_get_the_same_head_everywhere() {
     assert!(heads.iter().all(|head| *head == heads[0]), "{heads:#?}");
     assert!(heads[0].contains(&"content-length: 1".to_owned()), "{heads:#?}");
 }
+
+/// Known limits of the crates (docs/architecture.md): over HTTP/2 we never see these.
+#[test]
+fn what_the_crates_decide_about_literal_paths() {
+    let relay = Relay::start(&[]);
+    for protocol in ALL {
+        for target in
+            ["/a<b?status", "/a>b?status", "/a`b?status", "/a?status&q=<", "/a?status&q=\""]
+        {
+            let asked = relay.run(protocol, &["-gsS", "-w", "%{http_code}"], target);
+            if protocol.is_two() {
+                assert_eq!(asked.code, Some(92), "{protocol:?} {target}");
+            } else {
+                assert_ne!(asked.code, Some(92), "{protocol:?} {target}");
+            }
+        }
+        let args = ["--request-target", "/help#x"];
+        let status = relay.status(protocol, &args, "/");
+        assert_eq!(status, if protocol.is_two() { "200" } else { "400" }, "{protocol:?}");
+    }
+}

@@ -10,13 +10,12 @@ const HEAD: usize = 9;
 /// Kinds of frames (RFC 9113 §6). There are others, which mean nothing to us.
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
-const WINDOW_UPDATE: u8 = 8;
 const CONTINUATION: u8 = 9;
+const RST_STREAM: u8 = 3;
 const GOAWAY: u8 = 7;
 
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
-const ACK: u8 = 1;
 
 /// Frames without content that a client may send at once. Ten times what any client was seen to
 /// send, and a hundredth of a second of ours.
@@ -25,9 +24,15 @@ const ALLOWED: u32 = 1000;
 /// So many more are allowed each second: requests that are given up, measurements of the line.
 const ALLOWED_PER_SECOND: u32 = 100;
 
-/// And for each frame of data, either way: a client acknowledges each with up to two
-/// window updates, and measures the line meanwhile.
+/// And for each frame of data, either way: a client acknowledges each with up to two window updates,
+/// and measures the line meanwhile.
 const ALLOWED_PER_DATA: u32 = 4;
+
+/// And one for so many bytes of it: a client may take large frames out of its window piece by piece.
+const BYTES_PER_ALLOWED: u32 = 256;
+
+/// Most that data can earn: two window updates for each KiB of 5 MiB on their way.
+const EARNED_MAX: u32 = 10_000;
 
 /// The head of one frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,15 +87,17 @@ impl Frame {
         self.is_of_head() && self.flags & END_HEADERS != 0
     }
 
-    /// Does it carry nothing that anybody waits for? Answers do not count: they are asked for.
+    /// Does it end its stream without a word?
+    pub fn is_reset(self) -> bool {
+        self.kind == RST_STREAM
+    }
+
+    /// Does it carry nothing that anybody waits for? Answers to SETTINGS and PING count too: we ask
+    /// once or twice in a connection's life.
     fn is_idle(self) -> bool {
         match self.kind {
             DATA => self.len == 0 && !self.ends_stream(),
             HEADERS | CONTINUATION | GOAWAY => false,
-            WINDOW_UPDATE => true,
-            // RST_STREAM, PRIORITY and PUSH_PROMISE know no flag 1; of SETTINGS and PING it says
-            // that they are answers.
-            4 | 6 => self.flags & ACK == 0,
             _ => true,
         }
     }
@@ -156,23 +163,31 @@ impl Allowance {
 
     /// A frame of the client has come. False: that was one too many.
     pub fn take(&mut self, now: Instant, frame: Frame) -> bool {
+        self.earn(frame);
+        !frame.is_idle() || self.spend(now)
+    }
+
+    /// A frame has gone to the client. Data earns; a reset counts like one of the client's, since
+    /// some are the answer to its mistakes, which cost it nothing. False: that was one too many.
+    pub fn give(&mut self, now: Instant, frame: Frame) -> bool {
+        self.earn(frame);
+        !frame.is_reset() || self.spend(now)
+    }
+
+    fn earn(&mut self, frame: Frame) {
         if frame.data() > 0 {
-            self.earn();
+            let earned = ALLOWED_PER_DATA + frame.data() / BYTES_PER_ALLOWED;
+            self.left = (self.left + earned).min(EARNED_MAX);
         }
-        if !frame.is_idle() {
-            return true;
-        }
+    }
+
+    fn spend(&mut self, now: Instant) -> bool {
         if self.left == 0 {
             self.refill(now);
         }
         let enough = self.left > 0;
         self.left = self.left.saturating_sub(1);
         enough
-    }
-
-    /// A frame of data has gone to the client.
-    pub fn earn(&mut self) {
-        self.left = (self.left + ALLOWED_PER_DATA).min(ALLOWED);
     }
 
     /// What the time since the last look has earned.
@@ -190,6 +205,8 @@ mod tests {
 
     use super::*;
 
+    const WINDOW_UPDATE: u8 = 8;
+
     fn frame(kind: u8, flags: u8, stream: u32, body: &[u8]) -> Vec<u8> {
         let len = u32::try_from(body.len()).unwrap_or_default().to_be_bytes();
         let mut out = vec![len[1], len[2], len[3], kind, flags];
@@ -205,7 +222,7 @@ mod tests {
     #[test]
     fn a_frame_says_what_it_ends() {
         assert!(head(DATA, END_STREAM).ends_stream() && head(HEADERS, 5).ends_stream());
-        assert!(!head(6, ACK).ends_stream() && !head(CONTINUATION, 1).ends_stream());
+        assert!(!head(6, 1).ends_stream() && !head(CONTINUATION, 1).ends_stream());
         assert!(head(CONTINUATION, END_HEADERS).ends_head() && !head(HEADERS, 1).ends_head());
         assert_eq!(Frame { len: 7, ..head(DATA, 0) }.data(), 7);
         assert_eq!(Frame { len: 7, ..head(HEADERS, 0) }.data(), 0);
@@ -214,13 +231,41 @@ mod tests {
     #[test]
     fn a_flood_is_found_and_a_pause_is_forgiven() {
         let start = Instant::now();
-        for kind in [2, 3, 4, 6, 8, 77, DATA] {
-            let mut allowance = Allowance::new(start);
-            let good = (0..10_000).take_while(|_| allowance.take(start, head(kind, 0))).count();
-            assert_eq!(good, ALLOWED as usize, "kind {kind}");
-            let later = start + Duration::from_secs(1);
-            let good = (0..10_000).take_while(|_| allowance.take(later, head(kind, 0))).count();
-            assert_eq!(good, ALLOWED_PER_SECOND as usize, "kind {kind}");
+        let later = start + Duration::from_secs(1);
+        let good = |take: &mut dyn FnMut() -> bool| (0..10_000).take_while(|_| take()).count();
+        let kinds = [2, 3, 4, 6, WINDOW_UPDATE, 77, DATA].map(|kind| (kind, 0));
+        for (kind, flags) in kinds.into_iter().chain([(4, 1), (6, 1)]) {
+            let (mut allowance, frame) = (Allowance::new(start), head(kind, flags));
+            let first = good(&mut || allowance.take(start, frame));
+            let second = good(&mut || allowance.take(later, frame));
+            let right = (ALLOWED as usize, ALLOWED_PER_SECOND as usize);
+            assert_eq!((first, second), right, "kind {kind}");
+        }
+        let mut allowance = Allowance::new(start);
+        let reset = head(RST_STREAM, 0);
+        assert_eq!(good(&mut || allowance.give(start, reset)), ALLOWED as usize);
+        assert_eq!(good(&mut || allowance.give(later, reset)), ALLOWED_PER_SECOND as usize);
+    }
+
+    #[test]
+    fn resets_over_a_long_life_are_no_flood() {
+        let start = Instant::now();
+        let mut allowance = Allowance::new(start);
+        for at in 0..100_000 {
+            let now = start + Duration::from_millis(10 * at);
+            assert!(allowance.give(now, head(RST_STREAM, 0)), "reset {at}");
+        }
+    }
+
+    #[test]
+    fn large_frames_may_be_taken_piece_by_piece() {
+        let start = Instant::now();
+        let mut allowance = Allowance::new(start);
+        for _ in 0..320 {
+            assert!(allowance.give(start, Frame { len: 16 << 10, ..head(DATA, 0) }));
+        }
+        for at in 0..320 * 16 * 2 - 500 {
+            assert!(allowance.take(start, head(WINDOW_UPDATE, 0)), "update {at}");
         }
     }
 
@@ -230,11 +275,11 @@ mod tests {
         let mut allowance = Allowance::new(start);
         for _ in 0..100_000 {
             assert!(allowance.take(start, head(HEADERS, 5)), "requests have their own limits");
-            assert!(allowance.take(start, head(6, ACK)) && allowance.take(start, head(4, ACK)));
             assert!(allowance.take(start, head(DATA, END_STREAM)));
         }
         for _ in 0..100_000 {
-            allowance.earn();
+            assert!(allowance.give(start, Frame { len: 1, ..head(DATA, 0) }));
+            assert!(allowance.give(start, head(HEADERS, 4)) && allowance.give(start, head(6, 1)));
             assert!(allowance.take(start, head(WINDOW_UPDATE, 0)));
             assert!(allowance.take(start, head(WINDOW_UPDATE, 0)));
             assert!(allowance.take(start, Frame { len: 1, ..head(DATA, 0) }));

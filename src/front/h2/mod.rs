@@ -27,6 +27,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::time::{Instant, Sleep, timeout};
 
 use super::context::Context;
+use super::gate::Descriptor;
 use super::h1::linger;
 use super::site::Site;
 use super::transport::Transport;
@@ -70,14 +71,17 @@ pub struct Shared {
     peer: IpAddr,
     /// Descriptors are left for it; otherwise its streams are refused.
     room: bool,
+    /// Counts the socket, which stays open until the last stream lets go of it.
+    _open: Descriptor,
 }
 
-/// Serves one connection to its end. `before` was read from it already. Without `room` for it, its
-/// first streams are refused and no more are taken.
+/// Serves one connection to its end. `before` was read from it already. It counts as `open`; without
+/// `room` for it, its first streams are refused and no more are taken.
 pub async fn serve(
     io: Transport,
     before: BytesMut,
-    (peer, room): (IpAddr, bool),
+    peer: IpAddr,
+    (open, room): (Descriptor, bool),
     ctx: Rc<Context>,
     site: Rc<Site>,
 ) {
@@ -86,21 +90,23 @@ pub async fn serve(
     let wire = Wire::new(io.clone(), book.clone(), before);
     let builder = builder(ctx.edge.settings().window);
     if let Ok(Ok(connection)) = timeout(HEAD_WAIT, builder.handshake::<_, Bytes>(wire)).await {
-        let shared = Rc::new(Shared { io: io.clone(), ctx: ctx.clone(), site, peer, room });
+        let (gate, io) = (ctx.gate.clone(), io.clone());
+        let shared = Rc::new(Shared { io, ctx: ctx.clone(), site, peer, room, _open: open });
         let closed = Box::pin(async move {
             if room {
                 ctx.gate.closed().await;
             }
         });
-        let mut server = Server::new(connection, book, closed);
+        let mut server = Server::new(connection, book.clone(), closed);
         while let Some((request, respond)) = std::future::poll_fn(|cx| server.poll(cx)).await {
-            let account = server.book.open(respond.stream_id().as_u32());
+            let account = server.book.open(respond.stream_id().as_u32(), gate.serve());
             tokio::task::spawn_local(stream::serve(request, respond, account, shared.clone()));
         }
         server.book.close();
     }
     // What is unread would reset the connection, and a reset could overtake the last frames.
     linger(&io).await;
+    book.forget();
 }
 
 fn builder(window: usize) -> Builder {
@@ -112,6 +118,8 @@ fn builder(window: usize) -> Builder {
         .max_concurrent_streams(STREAMS_MAX)
         .max_header_list_size(HEAD_MAX)
         .max_pending_accept_reset_streams(UNSEEN_RESETS_MAX)
+        // The crate counts them over the connection's whole life; our allowance grows with time.
+        .max_local_error_reset_streams(None)
         .max_send_buffer_size(SEND_BUFFER);
     builder
 }
@@ -163,6 +171,9 @@ impl<F: Future<Output = ()>> Server<F> {
                     return Poll::Ready(Some(accepted));
                 }
                 Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(None),
+                // Before the process ends, the client is to read its last frames: a socket that is
+                // closed with unread data could overtake them.
+                Poll::Pending if self.leaving.is_none() => self.book.settle(),
                 Poll::Pending => {}
             }
             if self.book.is_flooded() && self.leave(Reason::ENHANCE_YOUR_CALM) {
@@ -181,7 +192,7 @@ impl<F: Future<Output = ()>> Server<F> {
             }
             let why = match self.book.in_head() {
                 Some(_) => Reason::ENHANCE_YOUR_CALM,
-                None if self.leaving.is_some() => Reason::NO_ERROR,
+                None if self.leaving.is_some() || !self.used => Reason::NO_ERROR,
                 None => {
                     self.say_goodbye();
                     continue;

@@ -50,7 +50,6 @@ pub async fn serve(
     account: Account,
     shared: Rc<Shared>,
 ) {
-    let _busy = shared.ctx.gate.serve();
     let (parts, body) = request.into_parts();
     let kind = body_kind(&parts.headers, &body);
     let head = RequestHead {

@@ -15,6 +15,7 @@ use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::frames::{Allowance, Frame, Passed, Scanner};
+use crate::front::gate::Busy;
 use crate::front::transport::Transport;
 
 /// The 24 bytes that a client says before its first frame (RFC 9113 §3.4).
@@ -45,6 +46,10 @@ pub struct Book {
     accounts: RefCell<HashMap<u32, Written>>,
     /// Streams of which something is written but not flushed.
     unflushed: RefCell<Vec<u32>>,
+    /// All that was written is flushed.
+    clean: Cell<bool>,
+    /// Streams that are answered, but whose last frame may still be here.
+    parting: RefCell<Vec<Busy>>,
     /// Receivers that are matched: the connection carries their bytes.
     pub lanes: Cell<usize>,
     /// The task of the connection.
@@ -64,6 +69,8 @@ struct Written {
 pub struct Account {
     book: Rc<Book>,
     stream: u32,
+    /// Goes on until its last frame is out.
+    busy: Option<Busy>,
 }
 
 impl Wire {
@@ -86,15 +93,29 @@ impl Book {
             in_head: Cell::new(None),
             accounts: RefCell::default(),
             unflushed: RefCell::default(),
+            clean: Cell::new(true),
+            parting: RefCell::default(),
             lanes: Cell::new(0),
             task: RefCell::new(None),
         }
     }
 
-    /// Opens the entry of a stream.
-    pub fn open(self: &Rc<Self>, stream: u32) -> Account {
+    /// Opens the entry of a stream, which is `busy` until its last frame is with the kernel.
+    pub fn open(self: &Rc<Self>, stream: u32, busy: Busy) -> Account {
         self.accounts.borrow_mut().insert(stream, Written::default());
-        Account { book: self.clone(), stream }
+        Account { book: self.clone(), stream, busy: Some(busy) }
+    }
+
+    /// The h2 crate has written what it could: the streams that had ended before are over.
+    pub fn settle(&self) {
+        if self.clean.get() {
+            self.parting.take();
+        }
+    }
+
+    /// The client has read all, or has had the time for it.
+    pub fn forget(&self) {
+        self.parting.take();
     }
 
     /// Streams that are being answered.
@@ -156,10 +177,12 @@ impl Book {
     }
 
     fn written(&self, bytes: &[u8]) {
+        self.clean.set(false);
         self.outbound.borrow_mut().feed(bytes, |passed| {
             let Passed::Whole(frame) = passed else { return };
-            if frame.data() > 0 {
-                self.allowance.borrow_mut().earn();
+            if !self.allowance.borrow_mut().give(Instant::now(), frame) {
+                self.flooded.set(true);
+                self.wake();
             }
             if let Some(written) = self.accounts.borrow_mut().get_mut(&frame.stream) {
                 written.handed.0 += u64::from(frame.data());
@@ -170,6 +193,7 @@ impl Book {
     }
 
     fn flushed(&self) {
+        self.clean.set(true);
         let mut accounts = self.accounts.borrow_mut();
         for stream in self.unflushed.borrow_mut().drain(..) {
             if let Some(written) = accounts.get_mut(&stream) {
@@ -224,6 +248,9 @@ impl Account {
 impl Drop for Account {
     fn drop(&mut self) {
         self.book.accounts.borrow_mut().remove(&self.stream);
+        if !self.book.over.get() {
+            self.book.parting.borrow_mut().extend(self.busy.take());
+        }
         self.book.wake();
     }
 }
