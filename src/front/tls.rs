@@ -17,7 +17,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tracing::{info, warn};
 
-use super::transport::Socket;
+use super::h1::linger;
+use super::transport::{Socket, Transport};
 
 /// A handshake is over within this (spec §12).
 const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
@@ -85,7 +86,15 @@ impl Tls {
     /// Answers the handshake of a new connection; `None` if it fails or takes too long.
     pub async fn accept(&self, socket: Socket) -> Option<TlsStream<Socket>> {
         let config = self.0.now.read().unwrap_or_else(PoisonError::into_inner).clone();
-        timeout(HANDSHAKE_MAX, TlsAcceptor::from(config).accept(socket)).await.ok()?.ok()
+        let accept = TlsAcceptor::from(config).accept(socket).into_fallible();
+        match timeout(HANDSHAKE_MAX, accept).await.ok()? {
+            Ok(tls) => Some(tls),
+            Err((_, socket)) => {
+                // What is unread would reset the connection, and a reset could overtake the alert.
+                linger(&Transport::plain(socket)).await;
+                None
+            }
+        }
     }
 
     /// Reads the files again on SIGHUP and when they have changed, for ever. A pair that does not

@@ -4,18 +4,21 @@
 //! connection on one thread. Knows no HTTP.
 
 use std::cell::{Cell, RefCell};
-use std::io::{self, IoSliceMut};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::net::Shutdown;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
-use super::socket;
+use super::{presence, socket};
+
+/// Most buffers that one write takes (IOV_MAX).
+const PARTS_MAX: usize = 1024;
 
 /// A connection. Dropping it closes the socket without a word, which over TLS is no clean end.
 pub struct Transport {
@@ -84,7 +87,7 @@ impl Transport {
     /// something else or end.
     pub fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match &self.tls {
-            None => self.socket.poll_send(cx, bytes),
+            None => self.socket.poll_send(cx, &[IoSlice::new(bytes)]),
             Some(tls) => Pin::new(&mut *tls.borrow_mut()).poll_write(cx, bytes),
         }
     }
@@ -138,6 +141,24 @@ impl Transport {
         let _ = std::future::poll_fn(|cx| self.poll_half_close(cx)).await;
     }
 
+    /// Waits until the client closes, half-closes or resets, for clients whose input nobody reads. Of
+    /// what it sends, TLS decrypts at most one read, which can still be read afterwards: behind more
+    /// unread data only the end of the socket is found. Cancel-safe.
+    pub async fn gone(&self) {
+        let Some(tls) = &self.tls else { return presence::gone(&self.socket).await };
+        let closed = std::future::poll_fn(|cx| {
+            match ready!(Pin::new(&mut *tls.borrow_mut()).poll_fill_buf(cx)) {
+                Ok([]) | Err(_) => Poll::Ready(()),
+                // Something is unread; the watch on the socket wakes this task.
+                Ok(_) => Poll::Pending,
+            }
+        });
+        tokio::select! {
+            () = closed => {}
+            () = presence::gone(&self.socket) => {}
+        }
+    }
+
     /// Reads and drops what arrives, TLS or not, until the peer closes. Nothing can be read
     /// afterwards. Bound it with a timeout.
     pub async fn discard(&self) {
@@ -161,18 +182,23 @@ impl Socket {
         self.0.sent.get()
     }
 
-    fn poll_send(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    /// Asks the kernel first and the reactor after: the reactor does not know a fresh socket yet, and
+    /// TLS says why a handshake fails in a single attempt.
+    fn poll_send(&self, cx: &mut Context<'_>, parts: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let stream = &self.0.stream;
+        let write = || rustix::io::retry_on_intr(|| rustix::io::writev(stream, parts));
+        let mut written = write().map_err(io::Error::from);
         loop {
-            match self.0.stream.try_write(bytes) {
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
-                    ready!(self.0.stream.poll_write_ready(cx))?;
-                }
+            match written {
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+                Err(e) => return Poll::Ready(Err(e)),
                 Ok(n) => {
                     self.0.sent.set(self.0.sent.get().wrapping_add(n as u64));
                     return Poll::Ready(Ok(n));
                 }
-                Err(e) => return Poll::Ready(Err(e)),
             }
+            ready!(stream.poll_write_ready(cx))?;
+            written = stream.try_io(Interest::WRITABLE, || write().map_err(Into::into));
         }
     }
 
@@ -207,7 +233,20 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.poll_send(cx, bytes)
+        self.poll_send(cx, &[IoSlice::new(bytes)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        // Linux takes no more at once.
+        self.poll_send(cx, &parts[..parts.len().min(PARTS_MAX)])
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -73,7 +73,7 @@ pub async fn exchange(x: Exchange<'_>, request: ReceiveRequest) -> After {
             true => receiving.outcome(&mut make).await,
             false => return After::Close,
         },
-        () = presence::gone(socket) => return After::Close,
+        () = x.io.gone() => return After::Close,
         // Before the match nothing is in flight: the keepalive finds a host that vanishes.
         () = async { matched.notified().await; presence::vanished(socket).await } => {
             socket::reset_on_close(socket.stream());

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use super::{After, Exchange, answer};
 use crate::flow::chunked::{CHUNK_HEAD_MAX, LAST_CHUNK, chunk_head};
-use crate::front::{presence, socket};
+use crate::front::socket;
 use crate::http::admission::WatchRequest;
 use crate::http::progress::{self, Events, Opened};
 use crate::http::reply;
@@ -36,7 +36,7 @@ async fn stream(x: Exchange<'_>, mut events: Events) -> After {
     let close = x.must_close() || x.version == Version::HTTP_10;
     let said = tokio::select! {
         said = say(&x, &mut events, close) => said,
-        () = presence::gone(x.io.socket()) => None,
+        () = x.io.gone() => None,
     };
     match said {
         None => After::Close,

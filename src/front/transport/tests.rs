@@ -31,6 +31,14 @@ async fn pair(secure: bool) -> (Transport, Box<dyn Client>) {
     if !secure {
         return (Transport::plain(socket), Box::new(client));
     }
+    let (config, connector, name) = parties();
+    let (server, client) =
+        tokio::join!(TlsAcceptor::from(config).accept(socket), connector.connect(name, client));
+    (Transport::secure(server.unwrap()), Box::new(client.unwrap()))
+}
+
+/// Both ends of TLS, and the name of the server.
+fn parties() -> (Arc<ServerConfig>, TlsConnector, ServerName<'static>) {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     let provider = || Arc::new(rustls::crypto::ring::default_provider());
     let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der());
@@ -48,11 +56,7 @@ async fn pair(secure: bool) -> (Transport, Box<dyn Client>) {
         .with_root_certificates(roots)
         .with_no_client_auth();
     let name = ServerName::try_from("localhost").unwrap();
-    let (server, client) = tokio::join!(
-        TlsAcceptor::from(Arc::new(config)).accept(socket),
-        TlsConnector::from(Arc::new(trust)).connect(name, client),
-    );
-    (Transport::secure(server.unwrap()), Box::new(client.unwrap()))
+    (Arc::new(config), TlsConnector::from(Arc::new(trust)), name)
 }
 
 fn run(test: impl Future<Output = ()>) {
@@ -134,5 +138,47 @@ fn what_other_streams_write_does_not_hide_that_the_client_lives() {
             while io.poll_write(&mut cx, &[0; 65536]).is_ready() {}
             alive.await.unwrap();
         }
+    });
+}
+
+#[test]
+fn a_client_that_ends_its_direction_is_gone_and_what_it_sent_before_is_not_lost() {
+    for (secure, early) in [(false, false), (true, false), (true, true)] {
+        run(async {
+            let (io, mut client) = pair(secure).await;
+            let mut cx = Context::from_waker(Waker::noop());
+            let mut gone = Box::pin(io.gone());
+            assert!(gone.as_mut().poll(&mut cx).is_pending());
+            if early {
+                client.write_all(b"next").await.unwrap();
+                client.flush().await.unwrap();
+                io.socket().stream().readable().await.unwrap();
+                assert!(gone.as_mut().poll(&mut cx).is_pending());
+            }
+            client.shutdown().await.unwrap();
+            gone.await;
+            let (mut got, expected) = ([0; 9], if early { 4 } else { 0 });
+            assert_eq!(poll_fn(|cx| io.poll_read(cx, &mut got)).await.unwrap(), expected);
+            assert_eq!(&got[..expected], &b"next"[..expected]);
+        });
+    }
+}
+
+/// close_notify alone: the socket stays open in both directions.
+#[test]
+fn a_client_that_ends_tls_but_not_its_socket_is_gone() {
+    run(async {
+        let (socket, mut client) = sockets().await;
+        let (config, connector, name) = parties();
+        let (server, tls) = tokio::join!(
+            TlsAcceptor::from(config).accept(socket),
+            connector.connect(name, &mut client),
+        );
+        let (io, mut tls) = (Transport::secure(server.unwrap()), tls.unwrap());
+        let mut gone = Box::pin(io.gone());
+        assert!(gone.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        tls.get_mut().1.send_close_notify();
+        tls.flush().await.unwrap();
+        gone.await;
     });
 }
