@@ -169,3 +169,13 @@ async fn a_bulk_receiver_may_open_its_windows_bit_by_bit() {
     }
     assert_eq!(got, LEN);
 }
+
+#[tokio::test]
+async fn a_connection_that_says_nothing_is_closed_after_ten_seconds() {
+    let server = Server::start(&[]);
+    let start = std::time::Instant::now();
+    let silent = Frames::connect(server.address()).await;
+    assert_eq!(silent.goaway(Duration::from_secs(20)).await, Some(0));
+    let took = start.elapsed();
+    assert!(took >= Duration::from_secs(9) && took < Duration::from_secs(12), "{took:?}");
+}

@@ -182,3 +182,23 @@ fn a_client_that_ends_tls_but_not_its_socket_is_gone() {
         gone.await;
     });
 }
+
+/// TLS writes it in one attempt, behind records that wait to be written too.
+#[test]
+fn a_handshake_that_fails_says_why() {
+    run(async {
+        let (socket, client) = sockets().await;
+        let (config, connector, name) = parties();
+        let (mut config, mut trust) = ((*config).clone(), (**connector.config()).clone());
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        trust.alpn_protocols = vec![b"spdy/1".to_vec()];
+        let connector = TlsConnector::from(Arc::new(trust));
+        let (server, client) = tokio::join!(
+            TlsAcceptor::from(Arc::new(config)).accept(socket),
+            connector.connect(name, client),
+        );
+        assert!(server.is_err());
+        let why = client.err().unwrap().to_string();
+        assert!(why.contains("NoApplicationProtocol") || why.contains("no application"), "{why}");
+    });
+}
