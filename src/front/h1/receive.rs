@@ -6,7 +6,6 @@ use std::io;
 use std::os::fd::AsFd;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use ::http::header::{CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING};
 use ::http::{HeaderMap, StatusCode, Version};
@@ -17,15 +16,12 @@ use tokio::time::timeout;
 use super::{After, Exchange, answer};
 use crate::edge::{Opener, Opening, Outfit, ReceiveWish, Received, Receiving, Starter, Wants};
 use crate::flow::{DuctOut, Framing, Taken, Way, duct, is_hung_up};
-use crate::front::handoff::Handoff;
+use crate::front::handoff::{CUT_MAX, Handoff};
 use crate::front::transport::{Socket, Transport};
 use crate::front::{gate, presence, socket};
 use crate::http::admission::{Asked, ReceiveRequest};
 use crate::http::{Refusal, receive, reply};
 use crate::pipe::{PipePath, Role};
-
-/// How long a receiver that is cut may take to accept what its lane still holds.
-const CUT_MAX: Duration = Duration::from_secs(1);
 
 /// What a receiver's answer is made of, once the sender is known.
 #[derive(Clone)]
@@ -48,7 +44,6 @@ pub async fn exchange(x: Exchange<'_>, request: ReceiveRequest) -> After {
     let wish = ReceiveWish { path: path.clone(), n, wait, wants };
     let name = path.clone();
     let answer = Answer { version: x.version, close: x.must_close(), path, asked, waiting };
-    let mut receiving = Receiving::new(&x.ctx.edge, wish);
     let socket = x.io.socket();
     // The second descriptor of a matched receiver counts like the first.
     let mut second = None;
@@ -64,29 +59,27 @@ pub async fn exchange(x: Exchange<'_>, request: ReceiveRequest) -> After {
         };
         Ok(Outfit { way, start: answer.start(), open: answer.opener() })
     };
-    let mut deliver = pin!(deliver(x.io, &outlets));
-    let end = tokio::select! {
-        biased;
-        end = receiving.outcome(&mut make) => end,
-        // A client that has everything may leave before the lane's other half has heard of it.
-        whole = &mut deliver => match whole {
-            true => receiving.outcome(&mut make).await,
-            false => return After::Close,
-        },
-        () = x.io.gone() => return After::Close,
-        // Before the match nothing is in flight: the keepalive finds a host that vanishes.
-        () = async { matched.notified().await; presence::vanished(socket).await } => {
-            socket::reset_on_close(socket.stream());
-            return After::Close;
-        }
+    let mut receiving = Receiving::new(&x.ctx.edge, wish);
+    let end = {
+        let outcome = pin!(async move { receiving.outcome(&mut make).await });
+        let deliver = pin!(deliver(x.io, &outlets));
+        let gone = async {
+            tokio::select! {
+                () = x.io.gone() => {}
+                // Before the match nothing is in flight: the keepalive finds a host that vanishes.
+                () = async { matched.notified().await; presence::vanished(socket).await } => {
+                    socket::reset_on_close(socket.stream());
+                }
+            }
+        };
+        outlets.ending(outcome, deliver, gone).await
     };
-    drop(receiving);
     answer.waiting.over();
-    if end == Received::Cut {
-        outlets.close();
-        let _ = timeout(CUT_MAX, deliver).await;
-        return x.cut().await;
-    }
+    let end = match end {
+        None => return After::Close,
+        Some(Received::Cut) => return x.cut().await,
+        Some(end) => end,
+    };
     socket::restore(socket.stream());
     match end {
         Received::Refused(why) => x.refuse(&Refusal::Rejected(why, name)).await,

@@ -7,13 +7,11 @@ use std::os::fd::AsFd;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use ::http::header::{CONTENT_LENGTH, HeaderValue};
 use ::http::{HeaderMap, StatusCode};
 use bytes::Bytes;
 use tokio::sync::{Notify, oneshot};
-use tokio::time::timeout;
 
 use super::answer::Answer;
 use super::stream::Exchange;
@@ -26,9 +24,6 @@ use crate::front::{gate, presence, socket};
 use crate::http::admission::{Asked, ReceiveRequest};
 use crate::http::{Refusal, receive, reply};
 use crate::pipe::{PipePath, Role};
-
-/// How long a receiver that is cut may take to accept what its lane still holds.
-const CUT_MAX: Duration = Duration::from_secs(1);
 
 /// Most bytes taken out of the lane at once: a frame of the usual size.
 const PIECE: usize = 16 << 10;
@@ -59,7 +54,6 @@ pub async fn exchange(mut x: Exchange, request: ReceiveRequest) {
     let ReceiveRequest { path, n, wait, stall, sha256, asked } = request;
     let wish = ReceiveWish { path: path.clone(), n, wait, wants: Wants { stall, sha256 } };
     let words = Words { path: path.clone(), asked, waiting };
-    let mut receiving = Receiving::new(&x.shared.ctx.edge, wish);
     let (socket, outlets, matched) = (x.socket(), Handoff::new(), Notify::new());
     let account = x.answer.account().clone();
     let book = account.book().clone();
@@ -70,30 +64,23 @@ pub async fn exchange(mut x: Exchange, request: ReceiveRequest) {
         matched.notify_one();
         Ok(made)
     };
+    let mut receiving = Receiving::new(&x.shared.ctx.edge, wish);
     let end = {
-        let mut deliver = pin!(deliver(&mut x.answer, &outlets));
-        let end = tokio::select! {
-            biased;
-            end = receiving.outcome(&mut make) => end,
-            // A client that has everything may leave before the lane's other half has heard of it.
-            whole = &mut deliver => match whole {
-                true => receiving.outcome(&mut make).await,
-                false => return,
-            },
-            // Before the match nothing is in flight: the keepalive finds a host that vanishes.
-            () = async { matched.notified().await; presence::vanished(&socket).await } => {
-                drop(receiving);
-                // So have all streams of the connection.
-                return account.doom();
-            }
+        let outcome = pin!(async move { receiving.outcome(&mut make).await });
+        let deliver = pin!(deliver(&mut x.answer, &outlets));
+        // Before the match nothing is in flight: the keepalive finds a host that vanishes.
+        let vanished = async {
+            matched.notified().await;
+            presence::vanished(&socket).await;
+            // So have all streams of the connection.
+            account.doom();
         };
-        drop(receiving);
+        let end = outlets.ending(outcome, deliver, vanished).await;
         words.waiting.over();
-        if end == Received::Cut {
-            outlets.close();
-            let _ = timeout(CUT_MAX, deliver).await;
+        match end {
+            Some(end) => end,
+            None => return,
         }
-        end
     };
     match end {
         Received::Refused(why) => x.refuse(&Refusal::Rejected(why, path)).await,
