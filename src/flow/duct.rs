@@ -188,6 +188,11 @@ impl DuctOut {
         Poll::Ready(Taken::Bytes(bytes))
     }
 
+    /// Some of what was taken before has moved on: that counts as taken now.
+    pub fn touch(&self) {
+        self.0.lock().taken = Some(Instant::now());
+    }
+
     /// Has everything been taken, with the end behind it?
     pub fn is_over(&self) -> bool {
         let state = self.0.lock();
@@ -298,6 +303,9 @@ mod tests {
         assert!(inlet.taken().is_some());
         let _ = take(&mut outlet);
         assert_eq!(woken.0.load(Ordering::SeqCst), 1);
+        let before = inlet.taken();
+        outlet.touch();
+        assert!(inlet.taken() > before, "what is taken moves on");
     }
 
     #[test]

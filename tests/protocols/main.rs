@@ -19,5 +19,6 @@ mod floods;
 mod inputs;
 mod kit;
 mod mixed;
+mod paces;
 mod streams;
 mod watching;

@@ -270,8 +270,11 @@ fn has_body(method: &Method) -> bool {
     method == Method::POST || method == Method::PUT
 }
 
-/// 1 to 19 digits, so it always fits.
-fn decimal(digits: &[u8]) -> Result<u64, Refusal> {
+/// The number in a `Content-Length`: 1 to 19 digits, so it always fits.
+///
+/// # Errors
+/// It is none.
+pub fn decimal(digits: &[u8]) -> Result<u64, Refusal> {
     const WRONG: Refusal = Refusal::Malformed("Content-Length is not a number");
     if digits.is_empty() || digits.len() > 19 || !digits.iter().all(u8::is_ascii_digit) {
         return Err(WRONG);

@@ -27,6 +27,7 @@ use crate::http::headers::head_of;
 use crate::http::target::TARGET_MAX;
 use crate::http::{BodyKind, Refusal, Reply, RequestHead, forwarded, reply, status as snapshot};
 pub use answer::linger;
+pub use head::decimal;
 
 /// A connection that goes on elsewhere.
 pub enum Elsewhere {

@@ -13,11 +13,14 @@ use ::http::{HeaderMap, HeaderValue, Response, StatusCode, Version};
 use bytes::Bytes;
 use tokio::time::timeout;
 
-use super::wire::Account;
+use super::wire::{Account, Book};
 use crate::http::Reply;
 
 /// How long a client may take to accept a reply that fits its window many times over.
 const WRITE_MAX: Duration = Duration::from_secs(10);
+
+/// A piece smaller than this waits its turn.
+const SMALL: usize = 1 << 10;
 
 /// An answer on its way.
 pub struct Answer {
@@ -69,12 +72,26 @@ impl Answer {
     /// Gives more of the body as the client's window takes it; `end`: the last of it. Not
     /// cancel-safe.
     pub async fn pass(&mut self, mut bytes: Bytes, end: bool) -> io::Result<()> {
-        while !bytes.is_empty() {
+        while self.pass_some(&mut bytes, end).await? {}
+        Ok(())
+    }
+
+    /// The same for as much of `bytes` as the window takes at once; false when all of it was given.
+    /// A small piece waits until what was given before is written: here each piece costs far more
+    /// than its bytes, and meanwhile more gathers where it comes from.
+    pub async fn pass_some(&mut self, bytes: &mut Bytes, end: bool) -> io::Result<bool> {
+        if !bytes.is_empty() {
             let room = std::future::poll_fn(|cx| self.poll_room(cx, bytes.len())).await?;
             let piece = bytes.split_to(room.min(bytes.len()));
+            if piece.len() < SMALL && self.held() > 0 {
+                self.written().await?;
+            }
             self.give(piece, end && bytes.is_empty())?;
         }
-        if end && !self.given.1 { self.end() } else { Ok(()) }
+        match (bytes.is_empty(), end && !self.given.1) {
+            (true, true) => self.end().map(|()| false),
+            (empty, _) => Ok(!empty),
+        }
     }
 
     /// Asks for room only while there is something for it: what one stream holds of the
@@ -99,9 +116,9 @@ impl Answer {
         self.given.0.saturating_sub(self.account.flushed())
     }
 
-    /// A look at what was given so far, for waiting until it is written beside everything else.
+    /// A look at this moment, for waiting beside everything else until what was said is out.
     pub fn lines(&self) -> Lines {
-        Lines { account: self.account.clone(), bytes: self.given.0 }
+        Lines { book: self.account.book().clone(), since: self.account.book().flushes() }
     }
 
     /// Waits until the client resets the stream or its connection ends. Cancel-safe.
@@ -156,16 +173,17 @@ impl Answer {
     }
 }
 
-/// What a stream was given at one moment.
+/// What a connection was given until one moment.
 pub struct Lines {
-    account: Rc<Account>,
-    bytes: u64,
+    book: Rc<Book>,
+    since: u64,
 }
 
 impl Lines {
-    /// Waits until it is with the kernel, or the connection is over. Cancel-safe.
-    pub async fn written(&self) {
-        let _ = std::future::poll_fn(|cx| self.account.poll_written(cx, self.bytes, false)).await;
+    /// Waits until the kernel has all of it that the client lets out (its windows may hold back the
+    /// rest for as long as it likes), or the connection is over. Cancel-safe.
+    pub async fn out(&self) {
+        std::future::poll_fn(|cx| self.book.poll_out(cx, self.since)).await;
     }
 }
 

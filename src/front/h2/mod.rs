@@ -50,6 +50,11 @@ const WINDOW_MAX: u32 = (1 << 31) - 1;
 /// kernel holds behind it, a receiver's unsent output stays within 64 KiB (spec §2, P5).
 const SEND_BUFFER: usize = 16 << 10;
 
+/// What small DATA frames that wait for their stream's task may cost together, as the h2 crate counts
+/// them (256 bytes each, less what they carry); beyond it the connection ends. Those tasks take them
+/// out as they come, so this bounds what one look at the connection may find.
+const FRAMES_MAX: usize = 16 << 20;
+
 /// Requests that were reset before we looked at them; more at once is an attack.
 const UNSEEN_RESETS_MAX: usize = 64;
 
@@ -120,6 +125,7 @@ fn builder(window: usize) -> Builder {
         .max_pending_accept_reset_streams(UNSEEN_RESETS_MAX)
         // The crate counts them over the connection's whole life; our allowance grows with time.
         .max_local_error_reset_streams(None)
+        .data_frame_budget(FRAMES_MAX)
         .max_send_buffer_size(SEND_BUFFER);
     builder
 }

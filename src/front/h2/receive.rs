@@ -156,12 +156,15 @@ async fn empty(answer: &mut Answer, mut body: DuctOut) -> io::Result<bool> {
             taken = poll_fn(|cx| body.poll_take(cx, PIECE)) => taken,
             () = answer.gone() => return Err(io::ErrorKind::BrokenPipe.into()),
         };
-        let (bytes, end) = match taken {
+        let (mut bytes, end) = match taken {
             Taken::Bytes(bytes) => (bytes, body.is_over()),
             Taken::End => (Bytes::new(), true),
             Taken::Cut => return Ok(false),
         };
-        answer.pass(bytes, end).await?;
+        while answer.pass_some(&mut bytes, end).await? {
+            body.touch();
+        }
+        body.touch();
         if end {
             answer.written().await?;
             body.acknowledge();

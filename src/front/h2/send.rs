@@ -7,7 +7,7 @@ use ::http::StatusCode;
 use bytes::Bytes;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::body::StreamBody;
+use super::body::{Puller, StreamBody};
 use super::stream::{BEFORE_RESET, Exchange};
 use crate::edge::{SendEvent, Sending};
 use crate::flow::is_hung_up;
@@ -41,6 +41,7 @@ pub async fn exchange(mut x: Exchange, request: SendRequest, head: Head, held: O
         Err(refusal) => return x.refuse(&refusal).await,
     };
     let Some(body) = x.body.take() else { return };
+    let puller = body.puller();
     let name = request.path.clone();
     let (expects_continue, quiet) = (request.expects_continue, request.quiet);
     let multipart = request.multipart_boundary.is_some();
@@ -49,7 +50,7 @@ pub async fn exchange(mut x: Exchange, request: SendRequest, head: Head, held: O
     let telling = Telling::new(waiting, quiet);
     let (hold, early) = (None, String::new());
     let mut talk = Talk { x, expects_continue, telling, hold, early, confirming: false };
-    talk.run(&mut sending).await;
+    talk.run(&mut sending, &puller).await;
     match talk.telling.end() {
         Some(End::Refused(why)) => {
             talk.x.body = sending.into_body().map(Upload::into_source);
@@ -70,7 +71,7 @@ pub async fn exchange(mut x: Exchange, request: SendRequest, head: Head, held: O
 
 impl Talk {
     /// Drives the sender until there is an end, or the client is gone.
-    async fn run(&mut self, sending: &mut Sender) {
+    async fn run(&mut self, sending: &mut Sender, puller: &Puller) {
         let socket = self.x.socket();
         loop {
             let watched = !sending.is_uploaded();
@@ -92,8 +93,9 @@ impl Talk {
                     self.begin();
                 }
                 () = self.x.answer.gone(), if watched => return,
+                () = puller.run() => {}
                 alive = async {
-                    lines.written().await;
+                    lines.out().await;
                     presence::acknowledged(&socket).await
                 }, if confirming => {
                     if alive.is_err() {
@@ -176,7 +178,13 @@ impl Talk {
         if self.telling.is_quiet() {
             return self.x.finish(reply::quiet_failure(why)).await;
         }
-        self.x.answer.settle().await;
-        sleep(BEFORE_RESET).await;
+        let end = async {
+            self.x.answer.settle().await;
+            sleep(BEFORE_RESET).await;
+        };
+        match &mut self.x.body {
+            Some(body) => body.ignore_during(end).await,
+            None => end.await,
+        }
     }
 }

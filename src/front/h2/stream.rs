@@ -16,6 +16,7 @@ use super::body::StreamBody;
 use super::wire::Account;
 use super::{Shared, receive, send, watch};
 use crate::front::context::length_of;
+use crate::front::h1::decimal;
 use crate::front::transport::Socket;
 use crate::http::admission::{Decision, decide};
 use crate::http::headers::head_of;
@@ -51,13 +52,14 @@ pub async fn serve(
     shared: Rc<Shared>,
 ) {
     let (parts, body) = request.into_parts();
-    let kind = body_kind(&parts.headers, &body);
+    let kind = body_kind(&parts.headers, body.is_end_stream());
     let head = RequestHead {
         target: target_of(&parts.method, &parts.uri),
         method: parts.method,
         version: Version::HTTP_2,
         headers: parts.headers,
-        body: kind,
+        // Nothing is read of a request that is refused.
+        body: kind.as_ref().map_or(BodyKind::Stream, |kind| *kind),
         peer: shared.peer,
         secure: shared.io.is_secure(),
     };
@@ -66,7 +68,7 @@ pub async fn serve(
     let client = shared.peer;
     let body = Some(StreamBody::new(body));
     let mut x = Exchange { answer, body, shared, client, head_only };
-    match with_host(head, &parts.uri) {
+    match kind.and_then(|_| with_host(head, &parts.uri)) {
         Ok(_) if !x.shared.room => {
             meter::rejected(Rejection::NoFds);
             Box::pin(x.refuse(&Refusal::NoDescriptors)).await;
@@ -90,8 +92,8 @@ impl Exchange {
                 Box::pin(send::exchange(self, request, head, length)).await;
             }
             Ok(Decision::Receive(request)) => {
-                self.body = None;
-                Box::pin(receive::exchange(self, request)).await;
+                let body = self.body.take();
+                without(body, Box::pin(receive::exchange(self, request))).await;
             }
             Ok(Decision::Status(request)) => {
                 match status::answer(&self.shared.ctx.edge, request).await {
@@ -99,7 +101,10 @@ impl Exchange {
                     Err(refusal) => self.refuse(&refusal).await,
                 }
             }
-            Ok(Decision::Watch(request)) => Box::pin(watch::exchange(self, request)).await,
+            Ok(Decision::Watch(request)) => {
+                let body = self.body.take();
+                without(body, Box::pin(watch::exchange(self, request))).await;
+            }
             Ok(Decision::Cancel(request)) => match self.shared.ctx.cancel(request).await {
                 Ok(reply) => self.finish(reply).await,
                 Err(refusal) => self.refuse(&refusal).await,
@@ -119,15 +124,23 @@ impl Exchange {
     /// Gives a whole answer. A body that does not end by itself soon after is refused: the h2 crate
     /// resets a stream whose answer is complete with NO_ERROR (RFC 9113 §8.1).
     pub async fn finish(mut self, reply: crate::http::Reply) {
-        self.answer.reply(reply, self.head_only).await;
-        if let Some(mut body) = self.body.take() {
-            let _ = timeout(BEFORE_RESET, body.discard()).await;
-        }
+        let spoken = self.answer.reply(reply, self.head_only);
+        let Some(mut body) = self.body.take() else { return spoken.await };
+        body.ignore_during(spoken).await;
+        let _ = timeout(BEFORE_RESET, body.discard()).await;
     }
 
     /// Refuses without reading the body.
     pub async fn refuse(self, refusal: &Refusal) {
         self.finish(reply::refuse(refusal)).await;
+    }
+}
+
+/// Does `work` for a request of which nobody wants the body.
+async fn without(body: Option<StreamBody>, work: impl Future<Output = ()>) {
+    match body {
+        Some(mut body) => body.ignore_during(work).await,
+        None => work.await,
     }
 }
 
@@ -141,13 +154,19 @@ fn target_of(method: &Method, uri: &Uri) -> Vec<u8> {
     text.as_bytes().to_vec()
 }
 
-/// The h2 crate has refused a length that is none, and one that differs from what came.
-fn body_kind(headers: &HeaderMap, body: &RecvStream) -> BodyKind {
-    if body.is_end_stream() {
-        return BodyKind::Empty;
-    }
-    let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    length.map_or(BodyKind::Stream, BodyKind::Length)
+/// How long the body is, as over HTTP/1.1: at most one length, and that a number. The h2 crate refuses
+/// one that differs from what comes.
+fn body_kind(headers: &HeaderMap, ended: bool) -> Result<BodyKind, Refusal> {
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    let length = match (lengths.next(), lengths.next()) {
+        (Some(_), Some(_)) => return Err(Refusal::Malformed("more than one Content-Length")),
+        (length, _) => length.map(|length| decimal(length.as_bytes())).transpose()?,
+    };
+    Ok(match (ended, length) {
+        (true, _) => BodyKind::Empty,
+        (false, Some(length)) => BodyKind::Length(length),
+        (false, None) => BodyKind::Stream,
+    })
 }
 
 /// The same checks as for HTTP/1.1: few fields, and exactly one well-formed Host, which the authority
@@ -205,6 +224,24 @@ mod tests {
             assert!(matches!(head(uri, hosts), Err(Refusal::Malformed(_))), "{uri} {hosts:?}");
         }
         assert!(matches!(head("https://a@b/x", &[]), Err(Refusal::Malformed(_))));
+    }
+
+    #[test]
+    fn there_is_at_most_one_length_and_it_is_a_number() {
+        let kind = |lengths: &[&'static str], ended| {
+            let values = lengths.iter().map(|v| (CONTENT_LENGTH, HeaderValue::from_static(v)));
+            let mut headers = HeaderMap::new();
+            values.for_each(|(name, value)| _ = headers.append(name, value));
+            body_kind(&headers, ended)
+        };
+        assert!(matches!(kind(&[], true), Ok(BodyKind::Empty)));
+        assert!(matches!(kind(&["0"], true), Ok(BodyKind::Empty)));
+        assert!(matches!(kind(&[], false), Ok(BodyKind::Stream)));
+        assert!(matches!(kind(&["05"], false), Ok(BodyKind::Length(5))));
+        for wrong in [&["5", "5"][..], &["5", "7"], &[""], &["+5"], &["5,5"], &["0x5"]] {
+            assert!(matches!(kind(wrong, false), Err(Refusal::Malformed(_))), "{wrong:?}");
+            assert!(matches!(kind(wrong, true), Err(Refusal::Malformed(_))), "{wrong:?}");
+        }
     }
 
     #[test]

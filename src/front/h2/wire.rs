@@ -21,6 +21,10 @@ use crate::front::transport::Transport;
 /// The 24 bytes that a client says before its first frame (RFC 9113 §3.4).
 const PREFACE_LEN: usize = 24;
 
+/// Most bytes read in one turn of a connection's task: then its streams take theirs out. As the
+/// smallest frames these are 26,000, which cost less than the budget that `mod.rs` sets for them.
+const TURN_MAX: usize = 256 << 10;
+
 /// What the h2 crate reads from and writes to.
 pub struct Wire {
     io: Rc<Transport>,
@@ -46,10 +50,14 @@ pub struct Book {
     accounts: RefCell<HashMap<u32, Written>>,
     /// Streams of which something is written but not flushed.
     unflushed: RefCell<Vec<u32>>,
-    /// All that was written is flushed.
-    clean: Cell<bool>,
     /// Streams that are answered, but whose last frame may still be here.
     parting: RefCell<Vec<Busy>>,
+    /// Bytes read in this turn of the task.
+    turn: Cell<usize>,
+    /// How often all that was written was flushed, and whether it is now.
+    flushes: Cell<(u64, bool)>,
+    /// Who waits for that.
+    waiting: RefCell<Vec<Waker>>,
     /// Receivers that are matched: the connection carries their bytes.
     pub lanes: Cell<usize>,
     /// The task of the connection.
@@ -93,8 +101,10 @@ impl Book {
             in_head: Cell::new(None),
             accounts: RefCell::default(),
             unflushed: RefCell::default(),
-            clean: Cell::new(true),
             parting: RefCell::default(),
+            turn: Cell::new(0),
+            flushes: Cell::new((0, true)),
+            waiting: RefCell::default(),
             lanes: Cell::new(0),
             task: RefCell::new(None),
         }
@@ -108,7 +118,7 @@ impl Book {
 
     /// The h2 crate has written what it could: the streams that had ended before are over.
     pub fn settle(&self) {
-        if self.clean.get() {
+        if self.flushes.get().1 {
             self.parting.take();
         }
     }
@@ -138,17 +148,40 @@ impl Book {
         self.in_head.get()
     }
 
-    /// The task to wake when a stream ends or the connection has to.
+    /// The task to wake when a stream ends or the connection has to; its turn begins.
     pub fn register(&self, cx: &Context<'_>) {
+        self.turn.set(0);
         *self.task.borrow_mut() = Some(cx.waker().clone());
     }
 
     /// The connection is over: nothing more is written.
     pub fn close(&self) {
         self.over.set(true);
+        self.waiting.borrow_mut().drain(..).for_each(Waker::wake);
         for written in self.accounts.borrow_mut().values_mut() {
             written.waiting.take().into_iter().for_each(Waker::wake);
         }
+    }
+
+    /// How often all that was written was flushed.
+    pub fn flushes(&self) -> u64 {
+        self.flushes.get().0
+    }
+
+    /// Ready when the connection has written and flushed all it could after the flush `since`, or is
+    /// over. What it still holds then waits for the client's windows.
+    pub fn poll_out(&self, cx: &mut Context<'_>, since: u64) -> Poll<()> {
+        let (flushes, whole) = self.flushes.get();
+        if self.over.get() || (whole && flushes > since) {
+            return Poll::Ready(());
+        }
+        let mut waiting = self.waiting.borrow_mut();
+        if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
+            waiting.push(cx.waker().clone());
+            // Also a connection that has nothing to write flushes when it is looked at.
+            self.wake();
+        }
+        Poll::Pending
     }
 
     fn wake(&self) {
@@ -177,7 +210,6 @@ impl Book {
     }
 
     fn written(&self, bytes: &[u8]) {
-        self.clean.set(false);
         self.outbound.borrow_mut().feed(bytes, |passed| {
             let Passed::Whole(frame) = passed else { return };
             if !self.allowance.borrow_mut().give(Instant::now(), frame) {
@@ -193,7 +225,8 @@ impl Book {
     }
 
     fn flushed(&self) {
-        self.clean.set(true);
+        self.flushes.set((self.flushes() + 1, true));
+        self.waiting.borrow_mut().drain(..).for_each(Waker::wake);
         let mut accounts = self.accounts.borrow_mut();
         for stream in self.unflushed.borrow_mut().drain(..) {
             if let Some(written) = accounts.get_mut(&stream) {
@@ -265,6 +298,10 @@ impl AsyncRead for Wire {
             // The task of the connection was woken to end it.
             return Poll::Pending;
         }
+        if self.book.turn.get() >= TURN_MAX {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let had = into.filled().len();
         if self.before.is_empty() {
             let read = ready!(self.io.poll_read(cx, into.initialize_unfilled()))?;
@@ -274,7 +311,9 @@ impl AsyncRead for Wire {
             into.put_slice(&self.before[..most]);
             self.before.advance(most);
         }
-        self.book.received(&into.filled()[had..]);
+        let read = &into.filled()[had..];
+        self.book.turn.set(self.book.turn.get() + read.len());
+        self.book.received(read);
         Poll::Ready(Ok(()))
     }
 }
@@ -285,6 +324,7 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        self.book.flushes.set((self.book.flushes(), false));
         let taken = ready!(self.io.poll_write(cx, bytes))?;
         self.book.written(&bytes[..taken]);
         Poll::Ready(Ok(taken))
