@@ -38,7 +38,7 @@ async fn tokens_for_a_receiver_are_swallowed() {
     let name = unique();
     let mut client = Client::connect(server.address()).await;
     let mut receiver = client.ask(Method::GET, &name, &[], false).await;
-    for _ in 0..1000 {
+    for _ in 0..70_000 {
         receiver.body.send_data(Bytes::from_static(b"x"), false).unwrap();
     }
     let mut sender = client.put(&name).await;
