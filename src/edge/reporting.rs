@@ -59,7 +59,21 @@ impl Transfer {
 
     /// When this position is to be told; `None` while it is known.
     pub(super) fn report_at(&self, here: Position) -> Option<Instant> {
-        (here != self.told).then(|| self.last + REPORT_EVERY)
+        (here != self.told).then(|| self.due())
+    }
+
+    /// The same for a fan-out. Asked whenever bytes have moved, so the lanes are added up only if
+    /// nothing else is new.
+    pub(super) fn report_of_at<S: Source>(&self, fanout: &Fanout<S>) -> Option<Instant> {
+        let told = (self.told.bytes, self.told.receivers);
+        if (fanout.total(), fanout.receivers()) != told {
+            return Some(self.due());
+        }
+        self.report_at(Position::of(fanout))
+    }
+
+    fn due(&self) -> Instant {
+        self.last + REPORT_EVERY
     }
 
     /// Counts what is new, and says what the owner is told of it, if anything.

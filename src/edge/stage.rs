@@ -32,9 +32,11 @@ impl<B: Body> Stage<B> {
 
     /// When it is to be told how far the transfer has come; `None` while that is known.
     pub(super) fn report_at(&self) -> Option<Instant> {
-        let here = self.position()?;
         match self {
-            Self::Opening(transfer, _) | Self::Streaming(transfer, _) => transfer.report_at(here),
+            Self::Opening(transfer, lanes) => {
+                transfer.report_at(Position::before_bytes(lanes.len()))
+            }
+            Self::Streaming(transfer, fanout) => transfer.report_of_at(fanout),
             Self::Waiting | Self::Gathering(_) | Self::Over => None,
         }
     }
