@@ -276,7 +276,11 @@ impl Drop for Server {
         let _ = self.child.wait();
         if std::thread::panicking() {
             eprintln!("--- log of the server ---\n{}", self.stderr.text());
+            return;
         }
+        // After every test, whatever it did: names are credentials and stand in no log (spec §25).
+        let names = format!("t{}-", std::process::id());
+        assert!(!self.stderr.text().contains(&names), "a name is in the log: {}", self.log());
     }
 }
 
