@@ -46,13 +46,15 @@ fn ended(done: anyhow::Result<()>) -> ExitCode {
 }
 
 /// Logs go to stderr: JSON unless a person is watching. Libraries are heard when they warn, but for
-/// one that takes malformed requests for errors of ours: anybody could fill the log with those.
+/// two: one takes malformed requests for errors of ours, and anybody could fill the log with those; the
+/// other repeats twice a second that a member cannot be reached, which the fleet has said once.
 fn log(config: &Config) {
     let ours = Level::from(config.log_level);
-    let clients = if ours >= Level::DEBUG { LevelFilter::WARN } else { LevelFilter::OFF };
+    let noisy = if ours >= Level::DEBUG { LevelFilter::WARN } else { LevelFilter::OFF };
     let filter = Targets::new()
         .with_default(ours.min(Level::WARN))
-        .with_target("actix_http", clients)
+        .with_target("actix_http", noisy)
+        .with_target("openraft", noisy)
         .with_target("hoody_pipe", ours);
     let watched = std::io::stderr().is_terminal();
     let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(watched);

@@ -153,6 +153,28 @@ pub fn panicked() {
     counter!(PANICS).increment(1);
 }
 
+/// The membership has changed, and with it the owner of some names.
+pub fn owners_changed() {
+    counter!(OWNER_CHANGES).increment(1);
+}
+
+/// A link from another node, on which this node is the owner. Counts until it is dropped.
+pub struct OwnerLink(());
+
+impl OwnerLink {
+    /// One more.
+    pub fn opened() -> Self {
+        gauge!(LINKS, "role" => "owner").increment(1.0);
+        Self(())
+    }
+}
+
+impl Drop for OwnerLink {
+    fn drop(&mut self) {
+        gauge!(LINKS, "role" => "owner").decrement(1.0);
+    }
+}
+
 /// What is looked at when the numbers are asked for.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Reading {
@@ -170,6 +192,8 @@ pub struct Reading {
     pub buffered_bytes: usize,
     /// Members that own names.
     pub ring_nodes: usize,
+    /// Links to the owners of names.
+    pub links_as_edge: usize,
 }
 
 /// All numbers of this process. A cheap handle.
@@ -203,6 +227,7 @@ impl Meter {
         gauge!(SPECTATORS).set(now.spectators as f64);
         gauge!(BUFFERED).set(now.buffered_bytes as f64);
         gauge!(RING).set(now.ring_nodes as f64);
+        set(LINKS, ("role", "edge"), now.links_as_edge);
         self.0.render()
     }
 }
@@ -224,7 +249,7 @@ fn describe() {
     describe_counter!(REJECTIONS, "Requests turned away or ended by a limit of this node.");
     describe_gauge!(BUFFERED, "Memory of the windows of running transfers.");
     describe_gauge!(RING, "Nodes that own names.");
-    describe_counter!(OWNER_CHANGES, "Names that moved to another owner while in use.");
+    describe_counter!(OWNER_CHANGES, "Changes of the membership that moved names.");
     describe_gauge!(LINKS, "Open links to other nodes, by what this node is on them.");
     describe_counter!(PANICS, "Defects that were caught.");
 }
@@ -274,11 +299,17 @@ mod tests {
             moved(Moved { taken: 5, delivered: 15, hashed: 0 });
             moved(Moved { taken: 1, delivered: 2, hashed: 1 });
             panicked();
+            owners_changed();
+            let _links = [OwnerLink::opened(), OwnerLink::opened()];
+            drop(OwnerLink::opened());
+            panicked();
         });
         let want = [
             "hoody_pipe_delivered_bytes_total 17",
             "hoody_pipe_hashed_bytes_total 1",
-            "hoody_pipe_panics_total 1",
+            "hoody_pipe_links_active{role=\"owner\"} 0",
+            "hoody_pipe_owner_changes_total 1",
+            "hoody_pipe_panics_total 2",
             "hoody_pipe_receivers_dropped_total{reason=\"disconnect\"} 1",
             "hoody_pipe_receivers_dropped_total{reason=\"stall\"} 1",
             "hoody_pipe_rejections_total{reason=\"active_cap\"} 1",

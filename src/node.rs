@@ -1,40 +1,34 @@
-//! One node: its parts put together, and the one ordered drain.
+//! One node: its parts put together, started and stopped in order.
 
+mod drain;
 mod listeners;
 
+use std::io;
+use std::net::TcpListener;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
-use hoody_pipe_cluster::Cluster;
+use hoody_pipe_cluster::{self as cluster, Cluster};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::sleep;
 use tracing::{error, info, warn};
 
+use self::drain::drain;
 use self::listeners::Listeners;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::edge::{Edge, Settings};
 use crate::front::accept::{self, Parts};
-use crate::front::admin;
 use crate::front::fleet::Fleet;
 use crate::front::gate::Gate;
 use crate::front::kernel;
+use crate::front::running::Running;
 use crate::front::site::Pages;
+use crate::front::{admin, internal};
 use crate::http::admission::Policy;
 use crate::http::health::Process;
 use crate::http::openapi;
 use crate::meter::{self, Meter};
-use crate::pipe::{Caps, Load, TransferId};
-
-/// After SIGTERM new requests are still taken for this long: load balancers need it to look
-/// elsewhere (spec §22, drain).
-const LAME_DUCK: Duration = Duration::from_secs(5);
-
-/// After the cut, clients get this long to take their last line: one second of dropping what they
-/// upload, and as much again for a busy machine. Spectators, who go last, get as long.
-const LAST_WORDS: Duration = Duration::from_secs(2);
-
-/// How often a drain looks whether anything is left.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+use crate::pipe::{Caps, TransferId};
 
 /// How often the node looks whether a crowd has left, and how large a crowd is worth it: a thousand
 /// parties hold about five megabytes.
@@ -49,18 +43,23 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
     let listeners = Listeners::bind(&config)?;
     let places = listeners.places()?;
-    let Listeners { public, admin, tls } = listeners;
-    let parts = assemble(&config)?;
+    let Listeners { cluster, public, admin, tls } = listeners;
     watch_panics();
     info!(version = VERSION, node = config.node_id, workers = config.workers, "starting");
-    let server = accept::start(public, config.workers, &parts)?;
-    let handle = server.handle();
-    let serving = tokio::spawn(server);
-    let admin = admin.map(|listener| admin::start(listener, &parts)).transpose()?;
-    let admin = admin.map(|server| (server.handle(), tokio::spawn(server)));
+    let parts = assemble(&config)?;
+    if let Some(warning) = warning(&config) {
+        warn!("{warning}");
+    }
+    let peers = cluster.map(|(listener, _)| for_peers(listener, &parts)).transpose()?;
+    let server = Running::of(accept::start(public, config.workers, &parts)?);
+    let admin =
+        admin.map(|listener| admin::start(listener, &parts).map(Running::of)).transpose()?;
+    tokio::spawn(attend(parts.edge.clone()));
     tokio::spawn(tidy(parts.edge.clone()));
+    tokio::spawn(parts.fleet.clone().count_moves());
     tls.map(|tls| tokio::spawn(tls.watch()));
-    info!(listen = places.listen(), admin = places.admin.map(tracing::field::display), "serving");
+    let admin_at = places.admin.map(tracing::field::display);
+    info!(listen = places.listen(), admin = admin_at, cluster = places.cluster, "serving");
     if let Err(error) = places.greet(config.public_url.as_deref()) {
         warn!(%error, "cannot write to stdout, serving all the same");
     }
@@ -75,20 +74,37 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
             std::process::exit(code);
         }
     }
-    handle.stop(false).await;
-    serving.await.context("the server has crashed")??;
-    if let Some((handle, serving)) = admin {
-        handle.stop(true).await;
-        serving.await.context("the admin server has crashed")??;
+    server.stop(false).await.context("the server has crashed")?;
+    if let Some(admin) = admin {
+        admin.stop(true).await.context("the admin server has crashed")?;
+    }
+    if let Some(peers) = peers {
+        peers.stop(false).await.context("the server for other nodes has crashed")?;
     }
     info!("stopped");
     Ok(())
 }
 
+fn for_peers(listener: TcpListener, parts: &Parts) -> io::Result<Running> {
+    let Parts { edge, fleet, .. } = parts.clone();
+    internal::start(listener, edge, fleet.cluster).map(Running::of)
+}
+
 /// Reads the certificate, binds every listener once and lets go of it: what `--check` does beyond
 /// reading.
 pub fn check(config: &Config) -> anyhow::Result<()> {
+    if let Some(warning) = warning(config) {
+        eprintln!("hoody-pipe: {warning}");
+    }
     Listeners::bind(config).map(drop)
+}
+
+/// What an operator should mend, though it stops nothing.
+fn warning(config: &Config) -> Option<String> {
+    let exposed = config.fleet.as_ref()?.secret.exposed()?.display();
+    Some(format!(
+        "every user of this machine can read the cluster secret; mend it with: chmod o= {exposed}"
+    ))
 }
 
 fn assemble(config: &Config) -> anyhow::Result<Parts> {
@@ -101,13 +117,20 @@ fn assemble(config: &Config) -> anyhow::Result<Parts> {
     };
     let settings =
         Settings { window: config.window, stall: config.stall, idle: config.idle_timeout, caps };
-    let cluster = Cluster::alone(&config.node_id).context("cannot draw a random placement seed")?;
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     // Tells this life of the node from earlier ones; nanoseconds fit for five centuries.
     let boot = since_1970.as_nanos() as u64;
+    let cluster = match &config.fleet {
+        None => {
+            Cluster::alone(&config.node_id, boot).context("cannot draw a random placement seed")?
+        }
+        Some(fleet) => Cluster::start(settings_of(config, fleet)?)
+            .context("cannot be a member of a fleet (--data-dir says where it is remembered)")?,
+    };
+    let edge = Edge::new(settings, cluster.clone(), TransferId::random);
     Ok(Parts {
-        edge: Edge::new(settings, cluster.clone(), TransferId::random, boot),
-        gate: Gate::new(config.max_waiting_per_address),
+        gate: Gate::new(config.max_waiting_per_address, edge.descriptors().clone()),
+        edge,
         policy: Policy {
             default_wait: config.wait,
             allowed_hosts: config.allowed_hosts.clone(),
@@ -125,7 +148,24 @@ fn assemble(config: &Config) -> anyhow::Result<Parts> {
             }),
         },
         meter: Meter::install(VERSION, since_1970.as_secs_f64()),
-        fleet: Fleet { cluster, node: config.node_id.clone(), region: config.region.clone() },
+        fleet: Fleet {
+            cluster,
+            node: config.node_id.clone(),
+            region: config.region.clone(),
+            data_dir: config.fleet.as_ref().map(|fleet| fleet.data_dir.clone()),
+        },
+    })
+}
+
+fn settings_of(config: &Config, fleet: &config::Fleet) -> anyhow::Result<cluster::Settings> {
+    Ok(cluster::Settings {
+        name: config.node_id.clone(),
+        region: config.region.clone(),
+        advertise: fleet.advertise.clone(),
+        peers: fleet.peers.clone(),
+        expect: fleet.expect,
+        secret: cluster::Secret::new(fleet.secret.bytes()).context("the secret is too short")?,
+        data_dir: fleet.data_dir.clone(),
     })
 }
 
@@ -136,6 +176,11 @@ fn watch_panics() {
         let place = panic.location().map(|place| format!("{}:{}", place.file(), place.line()));
         error!(place, "a defect of this program was caught; please report it");
     }));
+}
+
+/// Lets the parties of this node hear of the rest of the fleet.
+async fn attend(edge: Edge) {
+    edge.attend().await;
 }
 
 /// Gives memory back to the system after a crowd has left; the allocator alone would keep it.
@@ -151,52 +196,6 @@ async fn tidy(edge: Edge) {
             most = now;
         }
     }
-}
-
-/// The one ordered drain (spec §22): go on accepting for a while (`polite`), then refuse newcomers,
-/// let what runs finish up to `limit`, cut the rest with a last line. Spectators do not hold it up, but
-/// they see the end of what they watch: they go last, when nothing of it is left.
-async fn drain(parts: &Parts, limit: Duration, polite: bool) {
-    let start = Instant::now();
-    let end = start + limit;
-    parts.gate.drain();
-    let Load { waiting, active, spectators } = parts.edge.load();
-    let limit_s = limit.as_secs();
-    info!(waiting, active, spectators, limit_s, "draining, a second signal stops at once");
-    if polite && nobody_works(parts, end.min(start + LAME_DUCK)).await {
-        parts.gate.close();
-    } else {
-        parts.gate.close();
-        info!("new requests are refused");
-        if !nobody_works(parts, end).await {
-            warn!(requests = parts.gate.working(), "drain timeout, cutting what is left");
-        }
-    }
-    parts.edge.shut_down();
-    none_left(|| unfinished(parts), Instant::now() + LAST_WORDS).await;
-    parts.edge.dismiss_spectators();
-    none_left(|| parts.gate.busy(), Instant::now() + LAST_WORDS).await;
-}
-
-/// What spectators may still see the end of: requests that are being answered, and what waits or runs
-/// by the owner's books. Both, since an end is told to the owner first and shown by it a moment later.
-fn unfinished(parts: &Parts) -> usize {
-    let Load { waiting, active, .. } = parts.edge.load();
-    parts.gate.working() + waiting + active
-}
-
-/// Waits until no request but those of spectators is being answered; false if `until` comes first.
-async fn nobody_works(parts: &Parts, until: Instant) -> bool {
-    none_left(|| parts.gate.working(), until).await
-}
-
-async fn none_left(count: impl Fn() -> usize, until: Instant) -> bool {
-    let wait = async {
-        while count() > 0 {
-            sleep(LOOK_EVERY).await;
-        }
-    };
-    timeout_at(until, wait).await.is_ok()
 }
 
 /// SIGTERM and SIGINT.

@@ -34,15 +34,22 @@ const CRATES: &[(&str, &[&str])] = &[
     ("h2", &["src/front/h2/"]),
     ("hoody_pipe", &["src/main.rs"]),
     ("hoody_pipe_cluster", &["src/edge/", "src/front/", "src/node.rs", "src/node/"]),
-    ("http", &["src/config/", "src/edge/trunk.rs", "src/front/", "src/http/"]),
+    ("http", &["src/config/", "src/front/", "src/http/"]),
     ("hyper", &[]),
     ("metrics", &["src/meter.rs"]),
     ("metrics_exporter_prometheus", &["src/meter.rs"]),
     ("openraft", &["cluster/src/raft/"]),
-    ("rustls", &["src/client/", "src/front/tls.rs", "src/front/transport/tests.rs"]),
+    (
+        "rustls",
+        &[
+            "cluster/src/client.rs",
+            "src/client/connect.rs",
+            "src/front/tls.rs",
+            "src/front/transport/tests.rs",
+        ],
+    ),
     ("tokio_rustls", &["src/front/tls.rs", "src/front/transport.rs", "src/front/transport/"]),
-    ("reqwest", &["src/client/", "src/edge/trunk.rs", "cluster/src/"]),
-    ("rustls", &["src/client/connect.rs", "src/front/"]),
+    ("reqwest", &["src/client/", "src/edge/trunk/", "cluster/src/"]),
 ];
 
 /// The only file that may be unsafe: two ioctls that nobody wraps.

@@ -7,19 +7,20 @@
 
 use std::{fmt, io};
 
+use serde::{Deserialize, Serialize};
 use siphasher::sip::SipHasher24;
 
 use crate::view::NodeId;
 
 /// The algorithm, named in the view: nodes of different releases must agree on it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Placement {
     /// `mix64(siphash-2-4(seed, key) ^ mix64(node id))`; the highest wins, ties by the higher id.
     V1,
 }
 
 /// The secret that placement is keyed with. `Debug` hides it.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seed(pub [u8; 16]);
 
 impl Placement {

@@ -11,6 +11,7 @@ mod console;
 mod digest;
 mod events;
 mod fields;
+mod health;
 mod part;
 mod progress;
 mod receipt;
@@ -101,6 +102,7 @@ pub fn run(errand: Errand) -> ExitCode {
             Errand::Status(flags) => status::run(flags).await,
             Errand::Progress(flags) => progress::run(flags).await,
             Errand::Cancel(flags) => cancel::run(flags).await,
+            Errand::Health(flags) => health::run(flags).await,
         }
     });
     // A thread may be blocked for ever in reading stdin.

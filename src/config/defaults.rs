@@ -38,6 +38,8 @@ pub const MAX_SPECTATORS_PER_PIPE: usize = 256;
 pub const MAX_SPECTATORS: usize = 20_000;
 /// Ten minutes of 16 hashed transfers a second, in a few megabytes.
 pub const MAX_RECEIPTS: usize = 10_000;
+/// Beside the program, where it may write: a few kilobytes.
+pub const DATA_DIR: &str = "./hoody-pipe-data";
 /// Lines for people where people look, JSON where collectors do.
 pub const LOG_FORMAT: LogFormat = LogFormat::Auto;
 /// Start, stop and what needs a person; nothing per request.

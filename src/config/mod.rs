@@ -8,7 +8,10 @@ pub mod defaults;
 pub mod errand;
 mod error;
 mod file;
+mod fleet;
 pub mod manual;
+mod place;
+mod secret;
 pub mod settings;
 mod tls;
 pub mod values;
@@ -22,11 +25,14 @@ use clap::Parser;
 use ipnet::IpNet;
 
 pub use error::{Error, Fault};
+pub use fleet::Fleet;
+pub use secret::Secret;
 pub use tls::Tls;
 pub use values::{LogFormat, LogLevel};
 
 use errand::Errand;
 use manual::Manual;
+use place::Place;
 use settings::{Command, CommandLine, Flags, Settings};
 use values::{Address, BaseUrl, Count, Hosts, Label, MaybeAddress, Networks, Seconds, Size};
 
@@ -104,6 +110,8 @@ pub struct Config {
     pub max_spectators: usize,
     /// Receipts kept at most.
     pub max_receipts: usize,
+    /// How to be one of several nodes; `None`: this one is on its own.
+    pub fleet: Option<Fleet>,
     /// What this node is called.
     pub node_id: String,
     /// Where this node stands.
@@ -136,6 +144,7 @@ fn asked(args: Vec<OsString>) -> Result<Asked, Error> {
         Some(Command::Status(flags)) => Errand::Status(flags),
         Some(Command::Progress(flags)) => Errand::Progress(flags),
         Some(Command::Cancel(flags)) => Errand::Cancel(flags),
+        Some(Command::Health(flags)) => Errand::Health(flags),
         Some(Command::Completions(flags)) => {
             return Ok(Asked::Manual(Manual::Completions(flags.shell)));
         }
@@ -156,14 +165,20 @@ fn invocation(flags: Flags) -> Result<Invocation, Error> {
         (false, false) => Action::Serve,
     };
     let settings = flags.settings.or(file);
-    Tls::of(&settings).map_err(|why| Error::new(Fault::Value, &why))?;
-    Ok(Invocation { action, config: settings.into() })
+    let wrong = |why: String| Error::new(Fault::Value, &why);
+    Tls::of(&settings).map_err(wrong)?;
+    let fleet = Fleet::of(&settings, std::env::var_os(secret::VARIABLE)).map_err(wrong)?;
+    Ok(Invocation { action, config: Config { fleet, ..settings.into() } })
 }
 
 impl Config {
-    /// This configuration as a file that `--config` reads back to the same.
+    /// This configuration as a file that `--config` reads back to the same. A secret is never part of
+    /// it; one that came in a variable leaves a comment.
     pub fn to_toml(&self) -> String {
-        toml::to_string(&Settings::from(self)).expect("plain values and lists of texts are TOML")
+        let hidden = self.fleet.as_ref().filter(|fleet| fleet.secret.file().is_none());
+        let hidden = hidden.map(|_| format!("# {} is set, and not shown.\n", secret::VARIABLE));
+        let plain = toml::to_string(&Settings::from(self));
+        hidden.unwrap_or_default() + &plain.expect("plain values and lists of texts are TOML")
     }
 }
 
@@ -173,6 +188,7 @@ impl Default for Config {
     }
 }
 
+/// All but the fleet, whose secret is read from elsewhere (`Fleet::of`).
 impl From<Settings> for Config {
     fn from(said: Settings) -> Self {
         let count = |said: Option<Count<0, _>>, default| said.map_or(default, |cap| cap.0);
@@ -211,6 +227,7 @@ impl From<Settings> for Config {
             ),
             max_spectators: count(said.max_spectators, defaults::MAX_SPECTATORS),
             max_receipts: count(said.max_receipts, defaults::MAX_RECEIPTS),
+            fleet: None,
             node_id: said.node_id.map_or_else(defaults::node_id, |name| name.0),
             region: said.region.map_or_else(|| defaults::REGION.to_owned(), |name| name.0),
             log_format: said.log_format.unwrap_or(defaults::LOG_FORMAT),
@@ -221,7 +238,8 @@ impl From<Settings> for Config {
 
 impl From<&Config> for Settings {
     fn from(config: &Config) -> Self {
-        let tls = config.tls.as_ref();
+        let (tls, fleet) = (config.tls.as_ref(), config.fleet.as_ref());
+        let places = |fleet: &Fleet| fleet.peers.iter().cloned().map(Place).collect();
         let off_is_zero = |time: Option<Duration>| Some(Seconds(time.map_or(0, |t| t.as_secs())));
         Self {
             listen: Some(config.listen.iter().copied().map(Address).collect()),
@@ -246,6 +264,12 @@ impl From<&Config> for Settings {
             max_spectators_per_pipe: Some(Count(config.max_spectators_per_pipe)),
             max_spectators: Some(Count(config.max_spectators)),
             max_receipts: Some(Count(config.max_receipts)),
+            cluster_listen: fleet.map(|fleet| Address(fleet.listen)),
+            cluster_advertise: fleet.map(|fleet| Place(fleet.advertise.clone())),
+            cluster_peers: fleet.map(places),
+            cluster_secret_file: fleet.and_then(|fleet| fleet.secret.file().map(Into::into)),
+            bootstrap_expect: fleet.map(|fleet| Count(fleet.expect)),
+            data_dir: fleet.map(|fleet| fleet.data_dir.clone()),
             node_id: Some(Label(config.node_id.clone())),
             region: Some(Label(config.region.clone())),
             log_format: Some(config.log_format),

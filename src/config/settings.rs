@@ -6,8 +6,11 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use serde::{Deserialize, Serialize};
 
-use super::errand::{CancelFlags, ProgressFlags, ReceiveFlags, SendFlags, StatusFlags};
+use super::errand::{
+    CancelFlags, HealthFlags, ProgressFlags, ReceiveFlags, SendFlags, StatusFlags,
+};
 use super::manual::{CompletionFlags, ManFlags};
+use super::place::Place;
 use super::values::{
     Address, BaseUrl, Count, Hosts, Label, LogFormat, LogLevel, MaybeAddress, Networks, Seconds,
     Size, at_least_one,
@@ -17,6 +20,8 @@ use super::values::{
 const DRAIN_SECONDS_MAX: u64 = 24 * 60 * 60;
 /// The largest cap: what descriptors and memory of one machine can never reach.
 const CAP_MAX: usize = 100_000_000;
+/// The most first members: each holds two connections to each other one.
+const PEERS_MAX: usize = 100;
 /// The most worker threads; above it, threads only take memory from each other.
 const WORKERS_MAX: usize = 1024;
 
@@ -73,6 +78,8 @@ pub enum Command {
     Progress(ProgressFlags),
     /// End what waits or runs at the URL.
     Cancel(CancelFlags),
+    /// Ask the admin listener of a node whether it wants clients.
+    Health(HealthFlags),
     /// Print completions for a shell.
     Completions(CompletionFlags),
     /// Print the manual page, or write the pages of all commands into a folder.
@@ -174,7 +181,30 @@ pub struct Settings {
     /// Receipts of finished transfers that are kept for 10 minutes [default: 10000].
     #[arg(long, value_name = "N", env = "HOODY_PIPE_MAX_RECEIPTS", hide_env = true)]
     pub max_receipts: Option<Cap>,
-    /// What this node is called in /cluster of the admin listener [default: the host name].
+    /// Be one of several nodes: listen here for the others, on a private network [default: off].
+    #[arg(long, value_name = "ADDRESS:PORT", env = "HOODY_PIPE_CLUSTER_LISTEN", hide_env = true)]
+    pub cluster_listen: Option<Address>,
+    /// Where the others reach this node [default: the address of --cluster-listen].
+    #[arg(long, value_name = "HOST:PORT", env = "HOODY_PIPE_CLUSTER_ADVERTISE", hide_env = true)]
+    pub cluster_advertise: Option<Place>,
+    /// All first nodes, this one among them; the same list on every node.
+    #[arg(long, value_name = "HOST:PORT,...", value_delimiter = ',')]
+    #[arg(env = "HOODY_PIPE_CLUSTER_PEERS", hide_env = true)]
+    #[serde(deserialize_with = "at_least_one")]
+    pub cluster_peers: Option<Vec<Place>>,
+    /// A file with the secret of the fleet, at least 16 bytes, the same on every node; or set the
+    /// variable HOODY_PIPE_CLUSTER_SECRET to the secret itself.
+    #[arg(long, value_name = "FILE", env = "HOODY_PIPE_CLUSTER_SECRET_FILE", hide_env = true)]
+    pub cluster_secret_file: Option<PathBuf>,
+    /// Form the fleet when so many of the peers see each other; ignored once there is one
+    /// [default: all of them].
+    #[arg(long, value_name = "N", env = "HOODY_PIPE_BOOTSTRAP_EXPECT", hide_env = true)]
+    pub bootstrap_expect: Option<Count<1, PEERS_MAX>>,
+    /// Keep the membership of the fleet in this folder, and nothing else
+    /// [default: ./hoody-pipe-data].
+    #[arg(long, value_name = "DIR", env = "HOODY_PIPE_DATA_DIR", hide_env = true)]
+    pub data_dir: Option<PathBuf>,
+    /// What this node is called, unique in its fleet [default: the host name].
     #[arg(long, value_name = "NAME", env = "HOODY_PIPE_NODE_ID", hide_env = true)]
     pub node_id: Option<Label>,
     /// Where this node stands, as shown in /cluster [default: default].
@@ -218,6 +248,12 @@ impl Settings {
                 .or(weaker.max_spectators_per_pipe),
             max_spectators: self.max_spectators.or(weaker.max_spectators),
             max_receipts: self.max_receipts.or(weaker.max_receipts),
+            cluster_listen: self.cluster_listen.or(weaker.cluster_listen),
+            cluster_advertise: self.cluster_advertise.or(weaker.cluster_advertise),
+            cluster_peers: self.cluster_peers.or(weaker.cluster_peers),
+            cluster_secret_file: self.cluster_secret_file.or(weaker.cluster_secret_file),
+            bootstrap_expect: self.bootstrap_expect.or(weaker.bootstrap_expect),
+            data_dir: self.data_dir.or(weaker.data_dir),
             node_id: self.node_id.or(weaker.node_id),
             region: self.region.or(weaker.region),
             log_format: self.log_format.or(weaker.log_format),

@@ -53,7 +53,7 @@ fn nothing_said_is_the_defaults_of_the_specification() {
     let nets: Vec<String> = config.trusted_proxies.iter().map(IpNet::to_string).collect();
     assert_eq!(nets, ["127.0.0.0/8", "::1/128"]);
     assert_eq!((config.public_url, config.allowed_hosts.len()), (None, 0));
-    assert_eq!(config.tls, None);
+    assert_eq!((config.tls, config.fleet), (None, None));
     assert!(!config.allow_private_network && !config.no_public_metrics && config.workers >= 1);
     assert_eq!(config.wait, Duration::from_secs(300));
     assert_eq!((config.stall, config.idle_timeout), (Some(Duration::from_secs(300)), None));
@@ -113,6 +113,35 @@ fn every_flag_is_heard_with_and_without_the_word_serve() {
     assert_eq!(config(&[&["serve"], flags.as_slice()].concat()), got);
 }
 
+/// The flags of a node in a fleet of three.
+fn of_a_fleet(secret: &File) -> Vec<&str> {
+    let flags = "--cluster-listen 0.0.0.0:7946 --cluster-advertise b:7946 --cluster-peers a:7946,b:7946 \
+                 --cluster-peers c:7946 --bootstrap-expect 2 --data-dir /d --cluster-secret-file";
+    flags.split_whitespace().chain([secret.path()]).collect()
+}
+
+#[test]
+fn a_fleet_is_set_up_by_its_flags_or_by_the_file() {
+    let secret = File::new("flags-secret", "a secret of 24 characters\n");
+    let fleet = config(&of_a_fleet(&secret)).fleet.unwrap();
+    assert_eq!(fleet.listen, "0.0.0.0:7946".parse().unwrap());
+    assert_eq!((fleet.advertise.as_str(), fleet.expect), ("b:7946", 2));
+    assert_eq!(fleet.peers, ["a:7946", "b:7946", "c:7946"]);
+    assert_eq!(fleet.secret.bytes(), b"a secret of 24 characters");
+    assert_eq!(fleet.data_dir, PathBuf::from("/d"));
+    let text = format!(
+        "cluster_listen = \"0.0.0.0:7946\"\ncluster_advertise = \"b:7946\"\n\
+         cluster_peers = [\"a:7946\", \"b:7946\", \"c:7946\"]\nbootstrap_expect = 2\n\
+         data_dir = \"/d\"\ncluster_secret_file = \"{}\"\n",
+        secret.path()
+    );
+    let file = File::new("fleet", &text);
+    assert_eq!(config(&["--config", file.path()]).fleet, Some(fleet));
+    let none = File::new("no-peers", "cluster_peers = []");
+    let error = parsed(&["--config", none.path()]).unwrap_err().to_string();
+    assert!(error.contains("give at least one address"), "{error}");
+}
+
 #[test]
 fn print_config_and_check_are_actions_of_either_spelling() {
     for (args, action) in [
@@ -130,12 +159,15 @@ fn print_config_and_check_are_actions_of_either_spelling() {
 fn what_is_printed_reads_back_to_the_same() {
     let flags = ["--public-url", "http://p", "--stall", "0", "--idle-timeout", "60"];
     let tls = ["--tls-listen", "[::]:3", "--tls-cert", "c.pem", "--tls-key", "k.pem"];
+    let secret = File::new("printed-secret", "a secret of 24 characters\n");
     for config in [
+        config(&of_a_fleet(&secret)),
         Config::default(),
         config(&flags),
         config(&tls),
         config(&["--trusted-proxies", "", "--admin-listen", ""]),
     ] {
+        assert!(!config.to_toml().contains("24 characters"), "{}", config.to_toml());
         let file = File::new("printed", &config.to_toml());
         assert_eq!(parsed(&["--config", file.path()]).unwrap().config, config);
     }
@@ -161,11 +193,18 @@ fn mistakes_exit_with_2_and_say_what_to_do() {
         (vec!["--tls-listen", "[::]:1", "--tls-cert", "c"], "add --tls-key FILE"),
         (vec!["--tls-listen", "[::]:1", "--tls-key", "k"], "add --tls-cert FILE"),
         (vec!["--tls-cert", "c", "--tls-key", "k"], "add --tls-listen ADDRESS:PORT"),
-        (vec!["--cluster-listen", "0.0.0.0:1"], "unexpected argument '--cluster-listen'"),
-        (vec!["--cluster-peers", "a:7946"], "unexpected argument '--cluster-peers'"),
-        (vec!["--cluster-secret-file", "x"], "unexpected argument '--cluster-secret-file'"),
-        (vec!["--bootstrap-expect", "3"], "unexpected argument '--bootstrap-expect'"),
-        (vec!["--data-dir", "x"], "unexpected argument '--data-dir'"),
+        (vec!["--cluster-listen", "0.0.0.0:1"], "add --cluster-advertise HOST:PORT"),
+        (vec!["--cluster-listen", "10.0.0.1:1"], "a fleet needs --cluster-peers HOST:PORT,..."),
+        (vec!["--cluster-listen", "node-a:1"], "write it as address:port"),
+        (vec!["--cluster-peers", "node-a"], "write it as host:port, such as pipe-a.internal:7946"),
+        (vec!["--cluster-peers", "a:7946"], "--cluster-peers is for a fleet"),
+        (vec!["--cluster-advertise", "[::]:1"], "not where others reach it"),
+        (vec!["--cluster-secret-file", "x"], "--cluster-secret-file is for a fleet"),
+        (vec!["--cluster-secret", "x"], "similar argument exists: '--cluster-secret-file'"),
+        (vec!["--bootstrap-expect", "3"], "--bootstrap-expect is for a fleet"),
+        (vec!["--bootstrap-expect", "101"], "it must be a whole number from 1 to 100"),
+        (vec!["--data-dir", "x"], "--data-dir is for a fleet"),
+        (vec!["--cluster-listen", "10.0.0.1:1", "--cluster-peers", "10.0.0.1:1"], "needs a secret"),
         (vec!["--admin-listen", "9090"], "127.0.0.1:8080 or [::]:8080, or '' for none"),
         (vec!["--admin-lisen", ""], "similar argument exists: '--admin-listen'"),
         (vec!["--no-public-metrics=perhaps"], "invalid value 'perhaps'"),
@@ -248,7 +287,7 @@ fn help_and_version_are_not_mistakes() {
     let version = parsed(&["--version"]).unwrap_err();
     assert_eq!(version.to_string(), format!("hoody-pipe {}\n", env!("CARGO_PKG_VERSION")));
     assert_eq!((version.fault(), version.exit_code()), (Fault::Asked, 0));
-    for command in ["send", "receive", "status", "progress", "cancel"] {
+    for command in ["send", "receive", "status", "progress", "cancel", "health"] {
         let help = parsed(&[command, "--help"]).unwrap_err().to_string();
         let example = format!("\n  hoody-pipe {command} ");
         assert!(help.contains(&example) && help.contains("Exit codes: 0"), "{help}");
@@ -279,6 +318,7 @@ fn help_states_the_defaults_that_hold() {
         format!("[default: {}]", defaults::LISTEN),
         format!("'' for nowhere [default: {}]", defaults::ADMIN_LISTEN),
         format!("in /cluster [default: {}]", defaults::REGION),
+        format!("and nothing else [default: {}]", defaults::DATA_DIR),
         format!("[default: {}]", nets.join(",")),
         format!("0 = never [default: {}]", defaults::STALL_S),
         format!("0 = never [default: {}]", defaults::IDLE_TIMEOUT_S),
@@ -344,6 +384,34 @@ fn unknown_variables_are_refused() {
         .args(["--exact", "config::tests::unknown_variables_are_refused", "--nocapture"])
         .env(CHILD, "1")
         .env("HOODY_PIPE_WIAT", "30")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+}
+
+/// The secret itself is for the environment only, and never printed.
+#[test]
+fn the_secret_of_a_fleet_can_be_a_variable() {
+    let words = ["--cluster-listen", "10.0.0.1:1", "--cluster-peers", "10.0.0.1:1"];
+    if std::env::var_os(CHILD).is_some() {
+        let config = config(&words);
+        let printed = config.to_toml();
+        assert_eq!(config.fleet.unwrap().secret.bytes(), b"a secret of 24 characters");
+        assert!(printed.starts_with("# HOODY_PIPE_CLUSTER_SECRET is set, and not shown.\n"));
+        assert!(!printed.contains("24 characters") && !printed.contains("\ncluster_secret"));
+        let file = File::new("printed-without", &printed);
+        assert_eq!(parsed(&["--config", file.path()]).unwrap().config.to_toml(), printed);
+        let twice = parsed(&[&words[..], &["--cluster-secret-file", "x"]].concat()).unwrap_err();
+        assert!(twice.to_string().contains("given twice"), "{twice}");
+        let alone = parsed(&[]).unwrap_err().to_string();
+        return assert!(alone.contains("HOODY_PIPE_CLUSTER_SECRET is for a fleet"), "{alone}");
+    }
+    let this = "config::tests::the_secret_of_a_fleet_can_be_a_variable";
+    let output = Process::new(std::env::current_exe().unwrap())
+        .args(["--exact", this, "--nocapture"])
+        .env(CHILD, "1")
+        .env("HOODY_PIPE_CLUSTER_SECRET", "a secret of 24 characters")
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stdout);

@@ -257,10 +257,14 @@ impl From<LogLevel> for tracing::Level {
 }
 
 /// A list in the file that has at least one item when it is there.
-pub fn at_least_one<'de, D: Deserializer<'de>>(file: D) -> Result<Option<Vec<Address>>, D::Error> {
+pub fn at_least_one<'de, T, D>(file: D) -> Result<Option<Vec<T>>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
     let addresses = Vec::deserialize(file)?;
     match addresses.is_empty() {
-        true => Err(serde::de::Error::custom("give at least one address, such as 0.0.0.0:8080")),
+        true => Err(serde::de::Error::custom("give at least one address, such as 10.0.0.1:8080")),
         false => Ok(Some(addresses)),
     }
 }

@@ -3,6 +3,7 @@
 
 use super::error::{Error, Fault};
 use super::file::nearest;
+use super::secret;
 use super::settings::Settings;
 
 /// What all our variables begin with.
@@ -35,7 +36,8 @@ pub(super) fn check(names: impl Iterator<Item = String>) -> Result<(), Error> {
 
 fn known() -> Vec<String> {
     let keys = Settings::keys().into_iter().chain(["config".to_owned()]);
-    keys.map(|key| format!("{PREFIX}{}", key.to_uppercase())).collect()
+    let keys = keys.map(|key| format!("{PREFIX}{}", key.to_uppercase()));
+    keys.chain([secret::VARIABLE.to_owned()]).collect()
 }
 
 /// Kubernetes and Docker tell each container where services are: for one called `hoody-pipe` in
@@ -58,7 +60,12 @@ mod tests {
 
     #[test]
     fn what_is_known_or_not_ours_passes() {
-        for name in ["HOODY_PIPE_WAIT", "HOODY_PIPE_CONFIG", "HOODY_PIPE_MAX_PENDING"] {
+        for name in [
+            "HOODY_PIPE_WAIT",
+            "HOODY_PIPE_CONFIG",
+            "HOODY_PIPE_MAX_PENDING",
+            "HOODY_PIPE_CLUSTER_SECRET",
+        ] {
             assert_eq!(refused(&[name, "PATH", "HOODY", "HOODY_PIPER"]), None, "{name}");
         }
         for name in [
@@ -78,7 +85,7 @@ mod tests {
         for (name, want) in [
             ("HOODY_PIPE_WIAT", "unknown variable HOODY_PIPE_WIAT; did you mean HOODY_PIPE_WAIT?"),
             ("HOODY_PIPE_MAX_PENDINGS", "did you mean HOODY_PIPE_MAX_PENDING?"),
-            ("HOODY_PIPE_CLUSTER_SECRET", "unknown variable HOODY_PIPE_CLUSTER_SECRET; "),
+            ("HOODY_PIPE_CLUSTER_SECRETS", "did you mean HOODY_PIPE_CLUSTER_SECRET?"),
             ("HOODY_PIPE_ZZZ", "the variables are HOODY_PIPE_LISTEN, HOODY_PIPE_TLS_LISTEN, "),
         ] {
             let said = refused(&["HOODY_PIPE_WAIT", name]).unwrap_or_default();

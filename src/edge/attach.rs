@@ -1,31 +1,25 @@
 //! The edge of this node: all its parties, and the one place where "local or remote" is decided.
 
-use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use hoody_pipe_cluster::Cluster;
-use hoody_pipe_cluster::link::{self, EdgeEnd, LinkId};
+use hoody_pipe_cluster::link::{self, EdgeEnd, Incoming, LinkEvent, LinkId};
+use hoody_pipe_cluster::{Cluster, NodeId, codec};
+use tracing::warn;
 
+use super::Offer;
+use super::descriptors::Descriptors;
 use super::inbox::{Inbox, Post};
+use super::owning::Owning;
+use super::parties::Parties;
+use super::party::Input;
+use super::trunk::{Inwards, Meeting, Reception};
 use super::wire::{Down, Up};
-use super::{Offer, rejections};
-use crate::pipe::rendezvous::Output;
-use crate::pipe::{
-    Answer, Call, Caps, Failure, Load, PartyId, PipePath, PublicId, Registry, ReplyTo, Role,
-    Snapshot, TransferId,
-};
-
-/// How long the owner may take to answer a DELETE or a question before it counts as unreachable. Locally it takes
-/// microseconds.
-const ANSWER_MAX: Duration = Duration::from_secs(2);
+use crate::pipe::{Answer, Caps, Load, PartyId, PipePath, Seat, TransferId};
 
 /// The link of this node to itself. There is one, and it never breaks.
 const OWN: LinkId = LinkId(0);
-
-/// Locks of the map of parties, well above the number of threads that share it.
-const SHARDS: usize = 64;
 
 /// What holds for every transfer of this node.
 #[derive(Debug, Clone, Copy)]
@@ -47,37 +41,41 @@ pub struct Edge(Arc<Inner>);
 struct Inner {
     settings: Settings,
     cluster: Cluster,
-    registry: Registry,
+    owning: Arc<Owning>,
     /// The link to the owner that is this node itself.
-    own: EdgeEnd<Up, Down>,
+    own: EdgeEnd<Up, Answer>,
     parties: Arc<Parties>,
-    boot: u64,
+    /// Trunks to senders elsewhere.
+    inwards: Arc<Inwards>,
+    /// Trunks of receivers elsewhere.
+    reception: Reception,
+    descriptors: Descriptors,
     seq: AtomicU64,
 }
 
-/// The inboxes of all parties of this node, by the last part of their id.
-struct Parties([Mutex<HashMap<u64, Arc<Inbox>>>; SHARDS]);
-
 impl Edge {
-    /// An edge with no parties. `mint` makes match ids, `boot` tells this life from earlier ones.
-    pub fn new(settings: Settings, cluster: Cluster, mint: fn() -> TransferId, boot: u64) -> Self {
-        let parties = Arc::new(Parties(std::array::from_fn(|_| Mutex::default())));
+    /// An edge with no parties. `mint` makes match ids.
+    pub fn new(settings: Settings, cluster: Cluster, mint: fn() -> TransferId) -> Self {
+        let parties = Arc::new(Parties::new());
         let (own, owner) = link::local(OWN);
-        let inboxes = parties.clone();
-        own.listen(move |_, answer| inboxes.route(answer));
-        let answers = owner.clone();
-        let registry = Registry::new(
-            settings.caps,
-            Arc::new(move |output: Output| answers.send(output.answer)),
-            mint,
-        );
-        // The link and the names refer to each other: both live as long as the process.
-        let names = registry.clone();
-        owner.listen(move |LinkId(link), Up { path, call }| {
-            names.deliver(&path, ReplyTo(link), call);
+        let (inwards, me) = (Arc::new(Inwards::default()), cluster.me().0);
+        let (inboxes, trunks) = (parties.clone(), inwards.clone());
+        own.listen(move |_, answer| {
+            trunks.heed(me, &answer);
+            inboxes.answer(me, answer);
         });
-        let seq = AtomicU64::new(1);
-        Self(Arc::new(Inner { settings, cluster, registry, own, parties, boot, seq }))
+        let owning = Owning::new(cluster.clone(), settings.caps, mint, owner);
+        Self(Arc::new(Inner {
+            settings,
+            descriptors: Descriptors::new(cluster.clone()),
+            cluster,
+            owning,
+            own,
+            parties,
+            inwards,
+            reception: Reception::default(),
+            seq: AtomicU64::new(1),
+        }))
     }
 
     /// What holds for every transfer.
@@ -85,52 +83,88 @@ impl Edge {
         &self.0.settings
     }
 
+    /// What this process has open, and what it has room for.
+    pub fn descriptors(&self) -> &Descriptors {
+        &self.0.descriptors
+    }
+
     /// Waiting names, active transfers and spectators of the names that this node owns.
     pub fn load(&self) -> Load {
-        self.0.registry.load()
+        self.0.owning.registry().load()
     }
 
     /// Parties connected to this node.
     pub fn parties(&self) -> usize {
-        self.0.parties.0.iter().map(|shard| lock(shard).len()).sum()
+        self.0.parties.len()
     }
 
-    /// Ends whatever is at `path`; false if nobody is there, `None` if the owner did not answer.
-    pub async fn cancel(&self, path: &PipePath, reason: Option<String>) -> Option<bool> {
-        match self.ask(path, |asker| Call::Cancel { asker, reason }).await {
-            Some(Post::Answer(Answer::Cancelled { found, .. })) => Some(found),
-            _ => None,
+    /// Hears of newer views and of the links to owners, for as long as this node is one of a fleet.
+    /// Everybody here goes by what it says, so it has to run: once, and on a thread that nobody blocks.
+    pub async fn attend(&self) {
+        let Some(mut events) = self.0.cluster.link_events() else { return };
+        let mut views = self.0.cluster.changes();
+        // The view it starts with is none of the changes.
+        self.turn();
+        loop {
+            tokio::select! {
+                changed = views.changed() => match changed {
+                    Ok(()) => self.turn(),
+                    Err(_) => return,
+                },
+                event = events.recv() => match event {
+                    Some(event) => self.on_link(event),
+                    None => return,
+                },
+            }
         }
     }
 
-    /// What is at `path` now, or what became of one transfer of it; `None` if that is not known.
-    ///
-    /// # Errors
-    /// [`Failure::Unavailable`] if the owner did not answer.
-    pub async fn status(
-        &self,
-        path: &PipePath,
-        transfer: Option<PublicId>,
-    ) -> Result<Option<Arc<Snapshot>>, Failure> {
-        match self.ask(path, |asker| Call::Status { asker, transfer }).await {
-            Some(Post::Answer(Answer::Snapshot { snapshot, .. })) => Ok(snapshot),
-            _ => Err(Failure::Unavailable),
-        }
+    /// Serves the link of another node until it is lost. Runs on a thread with an actix runtime: the
+    /// actors of names that others ask for live there. Dropping it ends the link.
+    pub async fn serve_link(&self, incoming: Incoming) {
+        self.0.owning.serve(incoming).await;
     }
 
-    /// Asks the owner of `path` something, and waits for its answer.
-    async fn ask(&self, path: &PipePath, call: impl FnOnce(PartyId) -> Call) -> Option<Post> {
-        let (asker, inbox) = self.enter();
-        self.call(path, call(asker));
-        let answer = std::future::poll_fn(|cx| inbox.poll_take(cx));
-        let answer = tokio::time::timeout(ANSWER_MAX, answer).await;
-        self.exit(asker);
-        match &answer {
-            Ok(Post::Answer(Answer::Fail { why, .. })) => rejections::failed(why),
-            Ok(_) => {}
-            Err(_) => rejections::failed(&Failure::Unavailable),
+    /// There is a newer view. Those who wait hear of it before they lose a place by it.
+    fn turn(&self) {
+        self.0.parties.tell(|_| true, || Post::View);
+        self.0.owning.turn();
+    }
+
+    /// Hands on what an owner says.
+    pub(super) fn hear(&self, from: u64, down: Down) {
+        if let Down::Answer(answer) = &down {
+            self.0.inwards.heed(self.0.cluster.me().0, answer);
         }
-        answer.ok()
+        self.0.parties.hear(from, down);
+    }
+
+    /// Frames go to those they are about, the rest to those who have turned to that owner.
+    fn on_link(&self, event: LinkEvent) {
+        let Inner { cluster, parties, .. } = &*self.0;
+        match event {
+            LinkEvent::Frame { node, link, frame } => match codec::decode::<Down>(&frame) {
+                Ok(down) => self.hear(node.0, down),
+                Err(_) => {
+                    let view = cluster.view();
+                    let node_name = view.member(node).map(|member| &*member.name);
+                    warn!(
+                        node = node_name,
+                        "a frame of this node makes no sense, its link is closed"
+                    );
+                    cluster.close_link(link);
+                }
+            },
+            LinkEvent::Up { node, link } => {
+                let up = || Post::LinkUp { owner: node.0, link: link.0 };
+                parties.tell(|inbox| inbox.heeds(node.0), up);
+            }
+            LinkEvent::Down { node, link } => {
+                let silent = Instant::now() - cluster.silence(node).unwrap_or_default();
+                let down = || Post::LinkDown { owner: node.0, link: link.0, silent };
+                parties.tell(|inbox| inbox.heeds(node.0), down);
+            }
+        }
     }
 
     /// Ends the wait or the transfer of every party of this node: the last step of a drain but one.
@@ -144,22 +178,65 @@ impl Edge {
     }
 
     fn stop(&self, whom: impl Fn(&Inbox) -> bool) {
-        for shard in &self.0.parties.0 {
-            let inboxes: Vec<_> = lock(shard).values().filter(|i| whom(i)).cloned().collect();
-            inboxes.iter().for_each(|inbox| inbox.put(Post::Shutdown));
+        self.0.parties.tell(whom, || Post::Shutdown);
+    }
+
+    /// The newest view, as a party or spectator of this name hears of it.
+    pub(super) fn view_of(&self, path: &PipePath) -> Input {
+        let view = self.0.cluster.view();
+        let owner = view.owner(path.as_str().as_bytes()).map(|node| node.0);
+        Input::View { epoch: view.epoch().0, owner }
+    }
+
+    /// Is this node that owner?
+    pub(super) fn is_me(&self, owner: u64) -> bool {
+        owner == self.0.cluster.me().0
+    }
+
+    /// Says something to an owner: over which link, if one to it stands. Whether it is this node or
+    /// another is decided here and nowhere else.
+    pub(super) fn say(&self, owner: u64, up: Up) -> Option<u64> {
+        if self.is_me(owner) {
+            self.0.own.send(up);
+            return Some(OWN.0);
+        }
+        let frame = codec::encode(&up).ok()?;
+        self.0.cluster.send(NodeId(owner), frame.into()).map(|LinkId(link)| link)
+    }
+
+    /// Brings a lane to its sender, over a trunk if that is elsewhere. Dropped, and so undone, if the
+    /// sender is gone.
+    pub(super) fn offer(&self, sender: PartyId, offer: Offer) {
+        if self.is_me(sender.origin) {
+            self.0.parties.put(sender, Post::Lane(Box::new(offer)));
+        } else {
+            self.0.inwards.offer(self, sender, offer);
         }
     }
 
-    /// Says `call` to the owner of `path`. Which node that is, is decided here and nowhere else.
-    pub(super) fn call(&self, path: &PipePath, call: Call) {
-        let owner = self.0.cluster.owner(path.as_str().as_bytes());
-        debug_assert_eq!(owner, self.0.cluster.me(), "a view of one member has one owner");
-        self.0.own.send(Up { path: path.clone(), call });
+    /// A sender of this node gathers its lanes: lets the trunks of its receivers elsewhere in. `None`
+    /// if all of them are here.
+    pub(super) fn meet(&self, transfer: TransferId, receivers: &[Seat]) -> Option<Meeting> {
+        let me = self.0.cluster.me().0;
+        let elsewhere = receivers.iter().any(|seat| seat.party.origin != me);
+        elsewhere.then(|| self.0.reception.gathering(transfer))
     }
 
-    /// Brings a receiver's lane to its sender. Dropped, and so undone, if the sender is gone.
-    pub(super) fn offer(&self, sender: PartyId, offer: Offer) {
-        self.0.parties.put(sender, Post::Lane(Box::new(offer)));
+    pub(super) fn cluster(&self) -> &Cluster {
+        &self.0.cluster
+    }
+
+    #[cfg(test)]
+    pub(super) fn owning(&self) -> &Owning {
+        &self.0.owning
+    }
+
+    pub(super) fn inwards(&self) -> &Inwards {
+        &self.0.inwards
+    }
+
+    pub(super) fn reception(&self) -> &Reception {
+        &self.0.reception
     }
 
     /// A new party of this node.
@@ -176,93 +253,12 @@ impl Edge {
         let inbox = Arc::new(inbox);
         let origin = self.0.cluster.me().0;
         let seq = self.0.seq.fetch_add(1, Ordering::Relaxed);
-        lock(self.0.parties.shard(seq)).insert(seq, inbox.clone());
-        (PartyId { origin, boot: self.0.boot, seq }, inbox)
+        self.0.parties.add(seq, inbox.clone());
+        (PartyId { origin, boot: self.0.cluster.boot(), seq }, inbox)
     }
 
     /// A party of this node has gone.
     pub(super) fn exit(&self, party: PartyId) {
-        lock(self.0.parties.shard(party.seq)).remove(&party.seq);
-    }
-}
-
-impl Parties {
-    fn shard(&self, seq: u64) -> &Mutex<HashMap<u64, Arc<Inbox>>> {
-        &self.0[seq as usize % SHARDS]
-    }
-
-    /// Hands `post` to `party`, if it is still there.
-    fn put(&self, party: PartyId, post: Post) {
-        let inbox = lock(self.shard(party.seq)).get(&party.seq).cloned();
-        if let Some(inbox) = inbox {
-            inbox.put(post);
-        }
-    }
-
-    /// Hands an owner's answer to the party or parties it is about.
-    fn route(&self, answer: Down) {
-        let party = match answer {
-            Answer::Begin { transfer, sender, receivers, role: role @ Role::Receiver } => {
-                for seat in receivers {
-                    let begin = Answer::Begin { transfer, sender, receivers: vec![seat], role };
-                    self.put(seat.party, Post::Answer(begin));
-                }
-                return;
-            }
-            Answer::Begin { sender, .. } => sender.party,
-            Answer::Parked { seat, .. }
-            | Answer::Reject { seat, .. }
-            | Answer::Fail { seat, .. }
-            | Answer::Lost { seat }
-            | Answer::Left { seat, .. } => seat.party,
-            Answer::Undo { sender, .. } | Answer::Abort { sender, .. } => sender,
-            Answer::Tell { party, .. } => party,
-            Answer::Cancelled { asker, .. } => asker,
-            Answer::Snapshot { watcher, .. } => watcher,
-        };
-        self.put(party, Post::Answer(answer));
-    }
-}
-
-/// The maps hold plain data that is consistent between statements, so a poisoned lock is usable.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-
-    use std::time::Instant;
-
-    use super::*;
-    use crate::meter;
-
-    /// More calls than one name takes before it turns newcomers away.
-    const FLOOD: u64 = 2000;
-
-    #[test]
-    fn who_asks_a_name_with_a_full_backlog_is_answered_at_once_and_counted() {
-        let text = meter::counted(|| {
-            actix_rt::System::new().block_on(async {
-                let (receipts, spectators_per_pipe, spectators) = (1, 1, 1);
-                let caps =
-                    Caps { pending: 1, active: 1, receipts, spectators_per_pipe, spectators };
-                let settings = Settings { window: 1, stall: None, idle: None, caps };
-                let cluster = Cluster::alone("a").unwrap();
-                let edge = Edge::new(settings, cluster, TransferId::random, 1);
-                let path = PipePath::new("a").unwrap();
-                // Nothing is handled before this task waits.
-                for seq in 0..FLOOD {
-                    let watcher = PartyId { origin: 0, boot: 0, seq: FLOOD + seq };
-                    edge.call(&path, Call::Watch { watcher });
-                }
-                let begin = Instant::now();
-                assert_eq!(edge.cancel(&path, None).await, None);
-                assert_eq!(edge.status(&path, None).await, Err(Failure::Unavailable));
-                assert!(begin.elapsed() < ANSWER_MAX, "{:?}", begin.elapsed());
-            });
-        });
-        assert!(text.contains("{reason=\"unavailable\"} 2"), "{text}");
+        self.0.parties.remove(party.seq);
     }
 }

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::time::Sleep;
 
@@ -13,7 +13,11 @@ use super::Edge;
 use super::backoff::Backoff;
 use super::inbox::{Inbox, Post};
 use super::party::{Act, Input, Party};
+use super::wire::Up;
 use crate::pipe::{Attach, Call, PartyId, PipePath, PublicId, Role, Seat};
+
+/// How long the owner may take to say that a place is free, when a wait has passed.
+const LEFT_MAX: Duration = Duration::from_secs(1);
 
 /// One party of this node at one name.
 pub(super) struct Attached {
@@ -27,6 +31,8 @@ pub(super) struct Attached {
     arrived: Instant,
     /// Attach again at this moment (back-off).
     retry: Option<Instant>,
+    /// The owner was asked to free its place; when to stop waiting for the answer.
+    leaving: Option<Instant>,
     backoff: Backoff,
     timer: Pin<Box<Sleep>>,
 }
@@ -41,7 +47,8 @@ impl Attached {
     ) -> Self {
         let (party, inbox) = edge.enter();
         let arrived = Instant::now();
-        let party = Party::new(Seat { party, attempt: 0 }, role);
+        let mut party = Party::new(Seat { party, attempt: 0 }, role);
+        party.step(arrived, edge.view_of(&path));
         let timer = Box::pin(tokio::time::sleep_until(arrived.into()));
         Self {
             edge,
@@ -53,6 +60,7 @@ impl Attached {
             inbox,
             arrived,
             retry: None,
+            leaving: None,
             backoff: Backoff::new(arrived),
             timer,
         }
@@ -67,28 +75,58 @@ impl Attached {
         self.arrived
     }
 
-    pub(super) fn call(&self, call: Call) {
-        self.edge.call(&self.path, call);
+    /// When its client hears that its wait has passed, if it is about to: the owner frees its place first,
+    /// unless it does not answer.
+    pub(super) fn leaving(&mut self) -> Option<Instant> {
+        let is_leaving = self.party.is_leaving();
+        is_leaving.then(|| *self.leaving.get_or_insert_with(|| Instant::now() + LEFT_MAX))
     }
 
-    /// Feeds the machine and does what it says towards the owner; the rest is the caller's.
+    /// Says `call` to this owner; over which link, if one stands.
+    pub(super) fn say(&self, owner: u64, call: Call) -> Option<u64> {
+        self.edge.say(owner, Up { epoch: self.party.epoch(), path: self.path.clone(), call })
+    }
+
+    /// Says `call` to the owner in the newest view.
+    pub(super) fn tell(&self, call: Call) {
+        self.party.owner().map(|owner| self.say(owner, call));
+    }
+
+    /// Says `call` to every owner that was ever told of the transfer. Which of them have to answer before
+    /// their word counts: those that are other nodes and to which a link stands.
+    pub(super) fn tell_all(&self, call: &Call) -> Vec<u64> {
+        let told = self.party.told().filter(|&owner| self.say(owner, call.clone()).is_some());
+        told.filter(|&owner| !self.edge.is_me(owner)).collect()
+    }
+
+    /// Feeds the machine and does what it says towards owners, but for telling of a transfer; the rest
+    /// is the caller's.
     pub(super) fn step(&mut self, input: Input) -> Vec<Act> {
-        let mut acts = self.party.step(input);
+        let mut acts = self.party.step(Instant::now(), input);
+        self.inbox.heed(self.party.owner());
         acts.retain_mut(|act| match act {
-            Act::Attach { seat, undone } => {
-                match self.backoff.pause(Instant::now(), *undone) {
-                    Some(pause) => self.retry = Some(Instant::now() + pause),
-                    None => self.attach(*seat),
+            Act::Attach { undone, .. } => {
+                let now = Instant::now();
+                let pause = Some(*undone).filter(|&undone| undone > 0);
+                self.retry =
+                    pause.and_then(|undone| self.backoff.pause(now, undone)).map(|p| now + p);
+                if self.retry.is_none() {
+                    self.attach();
                 }
                 false
             }
-            Act::Leave { seat, ask, why } => {
-                self.retry = None;
-                self.call(Call::Leave { seat: *seat, ask: *ask, why: why.take() });
+            Act::Withdraw { owner, seat } => {
+                self.say(*owner, Call::Withdraw { seat: *seat });
                 false
             }
-            Act::Unready { transfer } => {
-                self.call(Call::Unready { transfer: *transfer });
+            Act::Leave { owner, seat, ask, why } => {
+                self.retry = None;
+                self.say(*owner, Call::Leave { seat: *seat, ask: *ask, why: why.take() });
+                false
+            }
+            Act::Unready { owner, transfer } => {
+                self.edge.reception().declined(*transfer);
+                self.say(*owner, Call::Unready { transfer: *transfer });
                 false
             }
             _ => true,
@@ -96,10 +134,27 @@ impl Attached {
         acts
     }
 
-    fn attach(&self, seat: Seat) {
+    /// Asks for a place, if the machine still wants one there.
+    fn attach(&mut self) {
+        let Some(owner) = self.party.asks() else { return };
+        let seat = self.party.seat();
         let age_ms = u64::try_from(self.arrived.elapsed().as_millis()).unwrap_or(u64::MAX);
         let (role, n, label) = (self.role, self.n, self.label.clone());
-        self.call(Call::Attach(Attach { seat, role, n, age_ms, label }));
+        let link = self.say(owner, Call::Attach(Attach { seat, role, n, age_ms, label }));
+        let acts = self.party.step(Instant::now(), Input::Sent { link });
+        debug_assert!(acts.is_empty(), "what has been sent asks for nothing");
+    }
+
+    /// What a post is to the machine; `None` if it is not for it.
+    pub(super) fn input(&self, post: Post) -> Option<Input> {
+        match post {
+            Post::Answer(from, answer) => Some(Input::Owner { from, answer }),
+            Post::Moved { from, seat, epoch } => Some(Input::Moved { from, seat, epoch }),
+            Post::View => Some(self.edge.view_of(&self.path)),
+            Post::LinkUp { owner, link } => Some(Input::LinkUp { owner, link }),
+            Post::LinkDown { owner, link, silent } => Some(Input::LinkDown { owner, link, silent }),
+            Post::Lane(_) | Post::Shutdown => None,
+        }
     }
 
     pub(super) fn poll_post(&self, cx: &mut Context<'_>) -> Poll<Post> {
@@ -120,7 +175,7 @@ impl Attached {
                 return Poll::Ready(());
             }
             self.retry = None;
-            self.attach(self.party.seat());
+            self.attach();
         }
     }
 }

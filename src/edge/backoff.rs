@@ -13,7 +13,7 @@ const CALM: Duration = Duration::from_secs(10);
 
 /// The pauses of one party or spectator.
 #[derive(Debug)]
-pub(super) struct Backoff {
+pub struct Backoff {
     /// Failures that are forgotten.
     forgotten: u32,
     /// When it was asked last.
@@ -21,12 +21,13 @@ pub(super) struct Backoff {
 }
 
 impl Backoff {
-    pub(super) fn new(now: Instant) -> Self {
+    /// Nothing has failed yet.
+    pub fn new(now: Instant) -> Self {
         Self { forgotten: 0, last: now }
     }
 
     /// How long to wait before the next attempt, after so many failures in all; `None`: not at all.
-    pub(super) fn pause(&mut self, now: Instant, failures: u32) -> Option<Duration> {
+    pub fn pause(&mut self, now: Instant, failures: u32) -> Option<Duration> {
         if now.saturating_duration_since(self.last) > CALM {
             self.forgotten = failures.saturating_sub(1);
         }

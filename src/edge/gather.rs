@@ -1,78 +1,107 @@
 //! The lanes of one match at the sender's side: who is there, who is missing. Pure; the decision to
-//! start or to give up falls here and nowhere else.
+//! start or to give up falls here and nowhere else. Knows nothing of what a lane is.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::Offer;
 use crate::pipe::{Seat, TransferId};
 
 /// How long the lanes of a match may take to arrive, and the sender to prove that it is alive.
-pub(super) const GATHER_MAX: Duration = Duration::from_secs(2);
+pub const GATHER_MAX: Duration = Duration::from_secs(2);
 
-/// The lanes of one match before its start. Dropping it undoes all of them.
-#[derive(Debug)]
-pub(super) struct Gather {
-    /// Which match.
-    pub(super) transfer: TransferId,
-    /// The sender first, then all receivers.
-    pub(super) roll: Vec<Seat>,
-    /// The lanes that are here.
-    pub(super) lanes: Vec<Offer>,
-    /// When to give up.
-    pub(super) until: Instant,
+/// For whom a lane stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// In which match.
+    pub transfer: TransferId,
+    /// The receivers behind the lane: one, or all those of another node.
+    pub seats: Arc<[Seat]>,
+    /// Grows each time that this lane is offered again.
+    pub attempt: u32,
 }
 
-impl Gather {
-    pub(super) fn new(
+/// The lanes of one match before its start. Dropping it drops them: all are undone.
+#[derive(Debug)]
+pub struct Gather<L> {
+    transfer: TransferId,
+    /// The sender first, then all receivers.
+    roll: Vec<Seat>,
+    lanes: Vec<(Claim, L)>,
+    until: Instant,
+}
+
+impl<L> Gather<L> {
+    /// A match that has [`GATHER_MAX`] to get its lanes.
+    pub fn new(
         now: Instant,
         transfer: TransferId,
         sender: Seat,
-        receivers: Vec<Seat>,
+        receivers: impl IntoIterator<Item = Seat>,
     ) -> Self {
-        let mut roll = Vec::with_capacity(receivers.len() + 1);
-        roll.push(sender);
-        roll.extend(receivers);
-        let lanes = Vec::with_capacity(roll.len() - 1);
-        Self { transfer, roll, lanes, until: now + GATHER_MAX }
+        let roll = std::iter::once(sender).chain(receivers).collect();
+        Self { transfer, roll, lanes: Vec::new(), until: now + GATHER_MAX }
     }
 
-    /// Takes a lane of this match. One of another match, or of a stranger, is dropped: undone.
-    pub(super) fn add(&mut self, offer: Offer) {
-        let invited = offer.transfer == self.transfer && self.roll[1..].contains(&offer.seat);
-        let twice = self.lanes.iter().any(|lane| lane.seat == offer.seat);
-        if invited && !twice {
-            self.lanes.push(offer);
+    /// Which match.
+    pub fn transfer(&self) -> TransferId {
+        self.transfer
+    }
+
+    /// When to give up.
+    pub fn until(&self) -> Instant {
+        self.until
+    }
+
+    /// Takes a lane of this match, and gives back the one that it replaces: an older one for the very
+    /// same receivers.
+    ///
+    /// # Errors
+    /// The lane itself, which is not let in: it is of another match or of strangers, stands for nobody,
+    /// for somebody twice, or for somebody who has a lane that is no older.
+    pub fn add(&mut self, claim: Claim, lane: L) -> Result<Option<L>, L> {
+        if claim.transfer != self.transfer || !self.is_invited(&claim.seats) {
+            return Err(lane);
         }
+        let shared = |there: &Claim| there.seats.iter().any(|seat| claim.seats.contains(seat));
+        let Some(at) = self.lanes.iter().position(|(there, _)| shared(there)) else {
+            self.lanes.push((claim, lane));
+            return Ok(None);
+        };
+        let (there, _) = &self.lanes[at];
+        if there.seats != claim.seats || there.attempt >= claim.attempt {
+            return Err(lane);
+        }
+        Ok(Some(std::mem::replace(&mut self.lanes[at], (claim, lane)).1))
     }
 
-    /// All `n` lanes are here.
-    pub(super) fn is_full(&self) -> bool {
-        self.lanes.len() + 1 == self.roll.len()
+    /// All of them receivers of this match, each once.
+    fn is_invited(&self, seats: &[Seat]) -> bool {
+        let known = |(i, seat)| self.roll[1..].contains(seat) && !seats[..i].contains(seat);
+        !seats.is_empty() && seats.iter().enumerate().all(known)
     }
 
-    /// A lane closed before the start: this match cannot happen any more.
-    pub(super) fn is_broken(&self) -> bool {
-        self.lanes.iter().any(|offer| offer.lane.is_gone())
+    /// Every receiver has its lane.
+    pub fn is_full(&self) -> bool {
+        let here: usize = self.lanes.iter().map(|(claim, _)| claim.seats.len()).sum();
+        here + 1 == self.roll.len()
     }
 
-    /// Every client is there at this moment, as far as the kernel knows.
-    pub(super) fn is_alive(&self) -> bool {
-        self.lanes.iter().all(|offer| offer.lane.is_there())
+    /// The lanes that are here.
+    pub fn lanes(&self) -> impl Iterator<Item = &L> {
+        self.lanes.iter().map(|(_, lane)| lane)
+    }
+
+    /// The start: everyone in it, the sender first, and the lanes.
+    pub fn into_parts(self) -> (Vec<Seat>, Vec<L>) {
+        (self.roll, self.lanes.into_iter().map(|(_, lane)| lane).collect())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
-
-    use std::os::unix::net::UnixStream;
-    use std::task::{Context, Poll, Waker};
-
-    use bytes::Bytes;
+    use proptest::prelude::*;
 
     use super::*;
-    use crate::edge::Wants;
-    use crate::flow::{self, Framing, LaneEnd, LaneHold};
     use crate::pipe::PartyId;
 
     const X1: TransferId = TransferId::from_u128(1);
@@ -82,68 +111,92 @@ mod tests {
         Seat { party: PartyId { origin: 0, boot: 0, seq }, attempt }
     }
 
-    fn offer(transfer: TransferId, seat: Seat) -> (Offer, LaneHold) {
-        let (lane, hold) = flow::lane(flow::Way::socket(UnixStream::pair().unwrap().0.into()));
-        let open = Box::new(|_: crate::edge::Opening<'_>| (Bytes::new(), Framing::Plain));
-        (Offer { transfer, seat, lane, wants: Wants::default(), start: None, open }, hold)
+    fn claim(seats: &[Seat], attempt: u32) -> Claim {
+        Claim { transfer: X1, seats: seats.into(), attempt }
     }
 
-    /// A match of sender 1 with receivers 2 (at its third attempt) and 3.
-    fn gather() -> Gather {
-        Gather::new(Instant::now(), X1, seat(1, 1), vec![seat(2, 3), seat(3, 1)])
-    }
-
-    fn is_undone(hold: &mut LaneHold) -> bool {
-        let mut cx = Context::from_waker(Waker::noop());
-        hold.poll_ended(&mut cx) == Poll::Ready(LaneEnd::Undone)
+    /// A match of sender 1 with receivers 2 (at its third attempt), 3 and 4.
+    fn gather() -> Gather<&'static str> {
+        Gather::new(Instant::now(), X1, seat(1, 1), [seat(2, 3), seat(3, 1), seat(4, 1)])
     }
 
     #[test]
-    fn it_is_full_when_every_receiver_has_offered_its_lane() {
+    fn it_is_full_when_every_receiver_has_a_lane() {
         let mut gather = gather();
-        let (one, mut hold_one) = offer(X1, seat(3, 1));
-        let (other, mut hold_other) = offer(X1, seat(2, 3));
-        gather.add(one);
+        assert_eq!(gather.add(claim(&[seat(4, 1), seat(2, 3)], 1), "two"), Ok(None));
         assert!(!gather.is_full());
-        gather.add(other);
-        assert!(gather.is_full() && !gather.is_broken());
-        assert_eq!(gather.roll, [seat(1, 1), seat(2, 3), seat(3, 1)]);
-        drop(gather);
-        assert!(is_undone(&mut hold_one) && is_undone(&mut hold_other), "dropping it undoes all");
+        assert_eq!(gather.add(claim(&[seat(3, 1)], 0), "one"), Ok(None));
+        assert!(gather.is_full());
+        let (roll, lanes) = gather.into_parts();
+        assert_eq!(roll, [seat(1, 1), seat(2, 3), seat(3, 1), seat(4, 1)]);
+        assert_eq!(lanes, ["two", "one"]);
     }
 
     #[test]
-    fn strangers_and_stale_lanes_are_undone() {
+    fn strangers_and_stale_lanes_are_not_let_in() {
         let mut gather = gather();
-        for (transfer, seat) in
-            [(X2, seat(3, 1)), (X1, seat(4, 1)), (X1, seat(2, 2)), (X1, seat(1, 1))]
-        {
-            let (offer, mut hold) = offer(transfer, seat);
-            gather.add(offer);
-            assert!(is_undone(&mut hold), "{transfer} {seat:?}");
+        let other = Claim { transfer: X2, ..claim(&[seat(3, 1)], 0) };
+        assert_eq!(gather.add(other, "of another match"), Err("of another match"));
+        for seats in [
+            &[seat(5, 1)][..],
+            &[seat(2, 2)],
+            &[seat(1, 1)],
+            &[],
+            &[seat(3, 1), seat(5, 1)],
+            &[seat(3, 1), seat(3, 1)],
+        ] {
+            assert_eq!(gather.add(claim(seats, 9), "stranger"), Err("stranger"), "{seats:?}");
         }
-        let (first, mut hold_first) = offer(X1, seat(3, 1));
-        let (again, mut hold_again) = offer(X1, seat(3, 1));
-        gather.add(first);
-        gather.add(again);
-        assert!(!is_undone(&mut hold_first) && is_undone(&mut hold_again));
-        assert!(!gather.is_full(), "one receiver cannot stand for two");
+        assert_eq!(gather.lanes().count(), 0);
     }
 
     #[test]
-    fn it_is_broken_when_a_lane_closes() {
+    fn a_newer_lane_for_the_same_receivers_replaces_the_older_one() {
         let mut gather = gather();
-        let (offer, hold) = offer(X1, seat(3, 1));
-        gather.add(offer);
-        assert!(!gather.is_broken());
-        drop(hold);
-        assert!(gather.is_broken());
+        let both = [seat(2, 3), seat(3, 1)];
+        assert_eq!(gather.add(claim(&both, 2), "second"), Ok(None));
+        assert_eq!(gather.add(claim(&both, 1), "first, late"), Err("first, late"));
+        assert_eq!(gather.add(claim(&both, 2), "twice"), Err("twice"));
+        assert_eq!(gather.add(claim(&both, 3), "third"), Ok(Some("second")));
+        assert_eq!(gather.add(claim(&both[..1], 4), "a part"), Err("a part"));
+        assert_eq!(gather.lanes().collect::<Vec<_>>(), [&"third"]);
+        assert!(!gather.is_full());
     }
 
     #[test]
     fn it_has_two_seconds() {
         let now = Instant::now();
-        let gather = Gather::new(now, X1, seat(1, 1), vec![seat(2, 1)]);
-        assert_eq!(gather.until, now + Duration::from_secs(2));
+        let gather = Gather::<()>::new(now, X1, seat(1, 1), [seat(2, 1)]);
+        assert_eq!(gather.until(), now + Duration::from_secs(2));
+    }
+
+    proptest! {
+        /// Whatever is offered: nobody has two lanes, and it is full exactly when all have one.
+        #[test]
+        fn each_receiver_has_at_most_one_lane(
+            offers in prop::collection::vec((prop::collection::vec(0u64..6, 0..4), 0u32..4), 0..40),
+        ) {
+            let mut gather = Gather::new(Instant::now(), X1, seat(0, 1), (1..5).map(|i| seat(i, 1)));
+            let mut inside = std::collections::HashMap::new();
+            for (id, (seats, attempt)) in offers.into_iter().enumerate() {
+                let seats: Vec<_> = seats.into_iter().map(|i| seat(i, 1)).collect();
+                match gather.add(claim(&seats, attempt), id) {
+                    Ok(replaced) => {
+                        let new = (seats, attempt);
+                        if let Some(old) = replaced.and_then(|old| inside.remove(&old)) {
+                            let (old, before): (Vec<Seat>, u32) = old;
+                            prop_assert!(old == new.0 && before < new.1);
+                        }
+                        inside.insert(id, new);
+                    }
+                    Err(back) => prop_assert_eq!(back, id),
+                }
+                let here: Vec<_> = inside.values().flat_map(|(seats, _)| seats).collect();
+                let each_once = here.iter().enumerate().all(|(i, seat)| !here[..i].contains(seat));
+                prop_assert!(each_once && here.iter().all(|seat| (1..5).contains(&seat.party.seq)));
+                prop_assert_eq!(gather.is_full(), here.len() == 4);
+                prop_assert_eq!(gather.lanes().count(), inside.len());
+            }
+        }
     }
 }

@@ -3,11 +3,13 @@
 //! hear little.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Instant;
 
 use super::Offer;
-use crate::pipe::{Answer, Snapshot};
+use crate::pipe::{Answer, Seat, Snapshot};
 
 /// Beyond this, notices are dropped: they are told for the reader's comfort only (spec §9). All else
 /// is bounded by the protocol: one answer for each question, one lane for each receiver.
@@ -19,9 +21,36 @@ const SNAPSHOTS_MAX: usize = 8;
 
 /// One thing for a party.
 #[derive(Debug)]
-pub(super) enum Post {
-    /// The owner of its name speaks.
-    Answer(Answer),
+pub enum Post {
+    /// An owner speaks; which one.
+    Answer(u64, Answer),
+    /// An owner says that the name lives elsewhere.
+    Moved {
+        /// Who says it.
+        from: u64,
+        /// To whom.
+        seat: Seat,
+        /// As of which view.
+        epoch: u64,
+    },
+    /// There is a newer view.
+    View,
+    /// A link to this owner stands.
+    LinkUp {
+        /// To whom.
+        owner: u64,
+        /// Which one.
+        link: u64,
+    },
+    /// A link is lost.
+    LinkDown {
+        /// To whom.
+        owner: u64,
+        /// Which one.
+        link: u64,
+        /// Since when nothing was heard of this owner.
+        silent: Instant,
+    },
     /// A receiver offers its lane to this sender.
     Lane(Box<Offer>),
     /// The node stops now.
@@ -34,6 +63,8 @@ pub(super) struct Inbox {
     inner: Mutex<Inner>,
     /// Its reader takes no part and only looks on.
     spectator: bool,
+    /// The owner whose links concern its reader; 0: none.
+    owner: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -54,10 +85,21 @@ impl Inbox {
         self.spectator
     }
 
+    /// From now on the links to this owner concern the reader, and no others. To be said before anything
+    /// is sent to that owner, so that the loss of its link is not missed.
+    pub(super) fn heed(&self, owner: Option<u64>) {
+        self.owner.store(owner.unwrap_or(0), Ordering::Release);
+    }
+
+    /// Do the links to this owner concern the reader?
+    pub(super) fn heeds(&self, owner: u64) -> bool {
+        self.owner.load(Ordering::Acquire) == owner
+    }
+
     /// Adds `post` and wakes the reader.
     pub(super) fn put(&self, post: Post) {
         let mut inner = self.lock();
-        let notice = matches!(post, Post::Answer(Answer::Tell { .. }));
+        let notice = matches!(post, Post::Answer(_, Answer::Tell { .. }));
         if notice && inner.queue.len() >= NOTICES_MAX {
             return;
         }
@@ -106,8 +148,15 @@ impl Inbox {
 
 impl Inner {
     /// Adds `post`. A snapshot takes the place of the newest one if only bytes have moved between
-    /// them, or if too many wait.
+    /// them, or if too many wait. Of views and of what happens on links the last word is enough.
     fn add(&mut self, post: Post) {
+        if is_news(&post) {
+            let same = |old: &Post| match (old, &post) {
+                (Post::View, Post::View) => true,
+                (old, new) => link_of(old).is_some() && link_of(old) == link_of(new),
+            };
+            self.queue.retain(|old| !same(old));
+        }
         if let Some(new) = shown(&post) {
             let waiting = self.queue.iter().filter(|old| shown(old).is_some()).count();
             let newest = self.queue.iter_mut().rfind(|old| shown(old).is_some());
@@ -128,10 +177,22 @@ impl Inner {
     }
 }
 
+/// The owner of the link that this is about.
+fn link_of(post: &Post) -> Option<u64> {
+    match post {
+        Post::LinkUp { owner, .. } | Post::LinkDown { owner, .. } => Some(*owner),
+        _ => None,
+    }
+}
+
+fn is_news(post: &Post) -> bool {
+    matches!(post, Post::View) || link_of(post).is_some()
+}
+
 /// What a spectator is to see.
 fn shown(post: &Post) -> Option<&Snapshot> {
     match post {
-        Post::Answer(Answer::Snapshot { snapshot, .. }) => snapshot.as_deref(),
+        Post::Answer(_, Answer::Snapshot { snapshot, .. }) => snapshot.as_deref(),
         _ => None,
     }
 }
@@ -143,11 +204,11 @@ fn is_urgent(post: &Post) -> bool {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::AtomicUsize;
     use std::task::Wake;
 
     use super::*;
-    use crate::pipe::{Notice, PartyId, Seat, State};
+    use crate::pipe::{Notice, PartyId, State};
 
     const ME: PartyId = PartyId { origin: 0, boot: 0, seq: 1 };
 
@@ -161,11 +222,11 @@ mod tests {
     }
 
     fn parked(k: u16) -> Post {
-        Post::Answer(Answer::Parked { seat: Seat { party: ME, attempt: 1 }, k })
+        Post::Answer(1, Answer::Parked { seat: Seat { party: ME, attempt: 1 }, k })
     }
 
     fn notice() -> Post {
-        Post::Answer(Answer::Tell { party: ME, notice: Notice::Connected })
+        Post::Answer(1, Answer::Tell { party: ME, notice: Notice::Connected })
     }
 
     fn take(inbox: &Inbox) -> Option<Post> {
@@ -183,7 +244,7 @@ mod tests {
         inbox.put(parked(1));
         inbox.put(Post::Shutdown);
         assert_eq!(woken.0.load(Ordering::SeqCst), 1, "a reader that is awake is left alone");
-        assert!(matches!(take(&inbox), Some(Post::Answer(Answer::Parked { k: 1, .. }))));
+        assert!(matches!(take(&inbox), Some(Post::Answer(_, Answer::Parked { k: 1, .. }))));
         assert!(matches!(take(&inbox), Some(Post::Shutdown)));
         assert!(take(&inbox).is_none());
     }
@@ -196,7 +257,7 @@ mod tests {
         }
         inbox.put(parked(7));
         let mut notices = 0;
-        while let Some(Post::Answer(Answer::Tell { .. })) = take(&inbox) {
+        while let Some(Post::Answer(_, Answer::Tell { .. })) = take(&inbox) {
             notices += 1;
         }
         assert_eq!(notices, NOTICES_MAX);
@@ -216,7 +277,7 @@ mod tests {
 
     fn snapshot(state: State, receivers: u16, bytes: u64) -> Post {
         let snapshot = Snapshot { state, receivers, bytes, ..Snapshot::idle() };
-        Post::Answer(Answer::Snapshot { watcher: ME, snapshot: Some(snapshot.into()) })
+        Post::Answer(1, Answer::Snapshot { watcher: ME, snapshot: Some(snapshot.into()) })
     }
 
     /// Receivers and bytes of all snapshots that wait.
@@ -264,6 +325,32 @@ mod tests {
             inbox.put(snapshot(State::Waiting, 2, 0));
             assert_eq!(woken.0.load(Ordering::SeqCst), 2, "it has its patience no more");
         }
+    }
+
+    #[test]
+    fn of_views_and_of_the_links_to_an_owner_the_last_word_is_kept() {
+        let (inbox, silent) = (Inbox::default(), Instant::now());
+        for link in 1..100 {
+            inbox.put(Post::LinkUp { owner: 7, link });
+            inbox.put(Post::View);
+            inbox.put(Post::LinkDown { owner: 7, link, silent });
+            inbox.put(Post::LinkUp { owner: 8, link });
+        }
+        inbox.put(Post::Shutdown);
+        assert!(matches!(inbox.take(), Some(Post::View)));
+        assert!(matches!(inbox.take(), Some(Post::LinkDown { owner: 7, link: 99, .. })));
+        assert!(matches!(inbox.take(), Some(Post::LinkUp { owner: 8, link: 99 })));
+        assert!(matches!(inbox.take(), Some(Post::Shutdown)) && inbox.take().is_none());
+    }
+
+    #[test]
+    fn only_the_owner_it_heeds_concerns_it() {
+        let inbox = Inbox::default();
+        assert!(!inbox.heeds(7));
+        inbox.heed(Some(7));
+        assert!(inbox.heeds(7) && !inbox.heeds(8));
+        inbox.heed(None);
+        assert!(!inbox.heeds(7));
     }
 
     #[test]

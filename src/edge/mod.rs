@@ -4,13 +4,22 @@
 //! and, once they are matched, brings sender and lanes together. Whether an owner is this node or
 //! another is decided in [`attach`] and nowhere else. Knows no HTTP and accepts no sockets.
 
+mod asking;
 pub mod attach;
 mod attached;
-mod backoff;
-mod gather;
-mod inbox;
+pub mod backoff;
+mod course;
+mod descriptors;
+pub mod desk;
+pub mod dialing;
+pub mod gather;
+pub mod inbox;
+pub mod judge;
 mod ledger;
 pub mod offer;
+mod owning;
+mod parties;
+pub mod parting;
 pub mod party;
 pub mod receiving;
 mod rejections;
@@ -18,11 +27,14 @@ mod reporting;
 pub mod sending;
 mod stage;
 mod start;
+pub mod trunk;
 pub mod watching;
 pub mod wire;
 pub mod wish;
 
 pub use attach::{Edge, Settings};
+pub use descriptors::{Descriptor, Descriptors};
+pub use gather::Claim;
 pub use offer::{Offer, Opener, Opening, Outfit, Starter, Wants};
 pub use receiving::Receiving;
 pub use sending::Sending;

@@ -1,22 +1,22 @@
-//! A receiver's lane on its way to the sender's side, with everything needed to open it there.
+//! A lane on its way to the sender's side, with everything needed to open it there: of one receiver,
+//! or of all those of another node.
 
 use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::gather::Claim;
 use crate::flow::{Framing, Lane, Way};
-use crate::pipe::{Failure, Head, Seat, TransferId};
+use crate::pipe::{Failure, Head};
 
-/// One receiver's lane. Dropping it before the start says "undone" to the receiver.
+/// One lane. Dropping it before the start says "undone" to who is behind it.
 pub struct Offer {
-    /// For which match.
-    pub transfer: TransferId,
-    /// Whose lane.
-    pub seat: Seat,
+    /// For which match, and for whom.
+    pub claim: Claim,
     /// The way out.
     pub lane: Lane,
-    /// What this receiver asked for.
+    /// What is asked for behind it.
     pub wants: Wants,
     /// Called at the commit; taken then.
     pub start: Option<Starter>,
@@ -52,6 +52,8 @@ pub enum Opening<'a> {
         head: &'a Head,
         /// The public transfer id.
         id: &'a str,
+        /// How long its sender lets a receiver take nothing, if it said so.
+        stall: Option<Duration>,
     },
     /// A failure before any byte: the lane carries a whole error reply instead.
     Failed(&'a Failure),
@@ -76,6 +78,6 @@ impl Offer {
 
 impl fmt::Debug for Offer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Offer").field("transfer", &self.transfer).finish_non_exhaustive()
+        f.debug_struct("Offer").field("transfer", &self.claim.transfer).finish_non_exhaustive()
     }
 }

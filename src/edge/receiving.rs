@@ -3,18 +3,15 @@
 
 use std::io;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::attached::Attached;
 use super::inbox::Post;
 use super::party::{Act, Input};
 use super::wish::{ReceiveWish, Received};
-use super::{Edge, Offer, Outfit, rejections};
+use super::{Claim, Edge, Offer, Outfit, rejections};
 use crate::flow::{self, LaneEnd, LaneHold};
 use crate::pipe::{Failure, Role, Seat, TransferId};
-
-/// How long the owner may take to say whether a sender is there, when a wait has passed.
-const LEFT_MAX: Duration = Duration::from_secs(1);
 
 /// Makes a way to the client, and what it opens with.
 pub type MakeWay<'a> = &'a mut dyn FnMut() -> io::Result<Outfit>;
@@ -24,8 +21,8 @@ pub struct Receiving {
     attached: Attached,
     wish: ReceiveWish,
     lane: Option<(TransferId, LaneHold)>,
-    /// The owner was asked whether a sender is there; when to stop waiting for the answer.
-    leaving: Option<Instant>,
+    /// The sender of its match is at another node.
+    abroad: bool,
     /// The node stops: it will not attach again.
     stopping: bool,
     done: Option<Received>,
@@ -35,8 +32,8 @@ impl Receiving {
     /// A receiver that asks for its place now.
     pub fn new(edge: &Edge, wish: ReceiveWish) -> Self {
         let attached = Attached::new(edge.clone(), wish.path.clone(), Role::Receiver, wish.n, None);
-        let mut receiving =
-            Self { attached, wish, lane: None, leaving: None, stopping: false, done: None };
+        let (abroad, stopping) = (false, false);
+        let mut receiving = Self { attached, wish, lane: None, abroad, stopping, done: None };
         receiving.attached.step(Input::Arrive);
         receiving
     }
@@ -45,6 +42,11 @@ impl Receiving {
     /// with; it is called for each match. Cancel-safe.
     pub async fn outcome(&mut self, lane: MakeWay<'_>) -> Received {
         std::future::poll_fn(|cx| self.poll_outcome(cx, lane)).await
+    }
+
+    #[cfg(test)]
+    pub(super) fn seat(&self) -> Seat {
+        self.attached.party.seat()
     }
 
     fn poll_outcome(&mut self, cx: &mut Context<'_>, lane: MakeWay<'_>) -> Poll<Received> {
@@ -63,17 +65,16 @@ impl Receiving {
 
     fn on_post(&mut self, post: Post, lane: MakeWay<'_>) {
         match post {
-            Post::Answer(answer) => {
-                for act in self.step(Input::Owner(answer)) {
+            Post::Shutdown => self.shut_down(),
+            Post::Lane(_) => debug_assert!(false, "lanes are offered to senders"),
+            post => {
+                let input = self.attached.input(post);
+                for act in input.map(|input| self.step(input)).unwrap_or_default() {
                     if let Act::Meet { transfer, sender, .. } = act {
                         self.meet(transfer, sender, lane);
                     }
                 }
             }
-            // Whoever has its lane ends the transfer, and answers for it.
-            Post::Shutdown if self.lane.is_some() => self.stopping = true,
-            Post::Shutdown => self.stop(),
-            Post::Lane(_) => debug_assert!(false, "lanes are offered to senders"),
         }
     }
 
@@ -106,10 +107,22 @@ impl Receiving {
             return;
         };
         let (lane, hold) = flow::lane(way);
+        self.abroad = !self.attached.edge.is_me(sender.party.origin);
         self.lane = Some((transfer, hold));
-        let (seat, wants) = (self.attached.party.seat(), self.wish.wants);
-        let start = Some(start);
-        self.attached.edge.offer(sender.party, Offer { transfer, seat, lane, wants, start, open });
+        let seats = [self.attached.party.seat()].into();
+        let (claim, start) = (Claim { transfer, seats, attempt: 1 }, Some(start));
+        let offer = Offer { claim, lane, wants: self.wish.wants, start, open };
+        self.attached.edge.offer(sender.party, offer);
+    }
+
+    /// Its sender's side ends the transfer and answers for it, if that is this node too.
+    fn shut_down(&mut self) {
+        match &self.lane {
+            Some((_, hold)) if self.abroad => hold.give_up(),
+            Some(_) => {}
+            None => return self.stop(),
+        }
+        self.stopping = true;
     }
 
     fn stop(&mut self) {
@@ -139,16 +152,17 @@ impl Receiving {
     fn poll_clock(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let deadline = self.attached.arrived() + self.wish.wait;
         let now = Instant::now();
-        let next = if self.attached.party.is_leaving() {
-            *self.leaving.get_or_insert(now + LEFT_MAX)
+        let next = if let Some(until) = self.attached.leaving() {
+            until
         } else if self.lane.is_some() && deadline <= now {
             // Its deadline has passed while it was pinned: it is told if the match is undone.
             return Poll::Pending;
         } else {
-            deadline
+            self.attached.party.hopeless_at().map_or(deadline, |at| at.min(deadline))
         };
         self.attached.poll_until(cx, next).map(|()| {
-            self.step(Input::Deadline);
+            let hopeless = Some(next) == self.attached.party.hopeless_at();
+            self.step(if hopeless { Input::Hopeless } else { Input::Deadline });
         })
     }
 }

@@ -3,9 +3,10 @@
 
 use std::time::{Duration, Instant};
 
+use super::Offer;
 use crate::flow::{Fanout, Source};
 use crate::meter::{self, Moved};
-use crate::pipe::{Call, Failure, Outcome, TransferId};
+use crate::pipe::{Call, Failure, Outcome, PublicId, Seat, TransferId};
 
 /// The least time between two reports, and between the commit and the first one: a short transfer
 /// reports nothing but its end (spec §16: every 250 ms).
@@ -14,7 +15,8 @@ const REPORT_EVERY: Duration = Duration::from_millis(250);
 /// A running transfer, and what its owner knows of it.
 pub(super) struct Transfer {
     pub(super) id: TransferId,
-    pub(super) n: u16,
+    /// Everyone in it, the sender first.
+    roll: Vec<Seat>,
     /// Somebody wants the hash.
     pub(super) hashed: bool,
     began: Instant,
@@ -42,19 +44,40 @@ impl Position {
     }
 
     /// Nothing has flowed to those who are there.
-    pub(super) fn before_bytes(receivers: usize) -> Self {
-        // A match has at most 256.
-        let receivers = u16::try_from(receivers).unwrap_or(u16::MAX);
+    pub(super) fn before_bytes(offers: &[Offer]) -> Self {
+        let receivers = offers.iter().map(|offer| offer.lane.receivers()).sum();
         Self { bytes: 0, delivered: 0, receivers }
     }
 }
 
 impl Transfer {
     /// One that starts now.
-    pub(super) fn begin(id: TransferId, n: u16, hashed: bool) -> Self {
+    pub(super) fn begin(id: TransferId, roll: Vec<Seat>, hashed: bool) -> Self {
         let now = Instant::now();
-        let told = Position { bytes: 0, delivered: 0, receivers: n };
-        Self { id, n, hashed, began: now, last: now, told }
+        let told = Position { bytes: 0, delivered: 0, receivers: receivers_of(&roll) };
+        Self { id, roll, hashed, began: now, last: now, told }
+    }
+
+    /// What an owner is told of it at its start.
+    pub(super) fn ready(&self, total: Option<u64>, label: Option<PublicId>) -> Call {
+        Call::Ready { transfer: self.id, roll: self.roll.clone(), total, label }
+    }
+
+    /// What an owner that may not know of it is told of it, `here`.
+    pub(super) fn resume(
+        &self,
+        total: Option<u64>,
+        label: Option<PublicId>,
+        here: Position,
+        released: bool,
+    ) -> Call {
+        let (transfer, roll, elapsed_ms) = (self.id, self.roll.clone(), self.elapsed_ms());
+        let Position { bytes, receivers, .. } = here;
+        Call::Resume { transfer, roll, total, label, elapsed_ms, bytes, receivers, released }
+    }
+
+    fn elapsed_ms(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
     /// When this position is to be told; `None` while it is known.
@@ -100,8 +123,8 @@ impl Transfer {
         fanout: Option<&mut Fanout<S>>,
         result: Result<(), Failure>,
     ) -> Outcome {
-        let elapsed_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let Self { n, hashed, .. } = *self;
+        let (elapsed_ms, hashed) = (self.elapsed_ms(), self.hashed);
+        let n = receivers_of(&self.roll);
         let (bytes, whole, receivers) = (0, 0, n);
         let none = Outcome { result, bytes, whole, n, receivers, elapsed_ms, hashed, digest: None };
         let Some(fanout) = fanout else { return none };
@@ -113,15 +136,27 @@ impl Transfer {
     }
 }
 
+/// How many receivers are in a match with these. It has at most 256.
+fn receivers_of(roll: &[Seat]) -> u16 {
+    u16::try_from(roll.len().saturating_sub(1)).unwrap_or(u16::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pipe::PartyId;
 
     const X: TransferId = TransferId::from_u128(1);
 
+    /// A sender and two receivers.
+    fn roll() -> Vec<Seat> {
+        let party = |seq| PartyId { origin: 0, boot: 0, seq };
+        (1..=3).map(|seq| Seat { party: party(seq), attempt: 1 }).collect()
+    }
+
     #[test]
     fn what_has_not_moved_is_not_reported() {
-        let mut transfer = Transfer::begin(X, 2, false);
+        let mut transfer = Transfer::begin(X, roll(), false);
         let at = |bytes, receivers| Position { bytes, delivered: 0, receivers };
         assert_eq!(transfer.report_at(at(0, 2)), None);
         let began = transfer.began;
@@ -137,7 +172,7 @@ mod tests {
     #[test]
     fn only_what_is_new_is_counted_and_told() {
         let text = meter::counted(|| {
-            let mut transfer = Transfer::begin(X, 2, true);
+            let mut transfer = Transfer::begin(X, roll(), true);
             let at = |bytes, delivered, receivers| Position { bytes, delivered, receivers };
             assert_eq!(transfer.report_at(at(0, 0, 2)), None);
             for (here, told) in [

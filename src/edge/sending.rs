@@ -4,6 +4,9 @@
 //! thread, and tells the front what to say. Knows no HTTP: what a notice looks like, how the client
 //! is watched and how its body is read is the front's business.
 
+mod counting;
+mod ending;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -13,17 +16,18 @@ use super::Edge;
 use super::attached::Attached;
 use super::gather::Gather;
 use super::inbox::Post;
-use super::ledger;
 use super::offer::Offer;
+use super::parting::Parting;
 use super::party::{Act, Input};
 use super::rejections;
 use super::reporting::Transfer;
 use super::stage::Stage;
 use super::start;
+use super::trunk::Meeting;
 use super::wish::{Body, SendEvent, SendWish};
 use crate::flow::{self, Bell, Fanout};
 use crate::meter::{self, Loss};
-use crate::pipe::{Answer, Call, Failure, Head, Notice, Outcome, Role, Sum};
+use crate::pipe::{Answer, Failure, Head, Notice, Role};
 
 /// A waiting sender hears something at least this often (spec §9).
 const HEARTBEAT: Duration = Duration::from_secs(25);
@@ -44,6 +48,10 @@ pub struct Sending<B: Body> {
     last: Instant,
     /// The body was read to its end.
     uploaded: bool,
+    /// An end that nobody may see yet.
+    parting: Option<Parting>,
+    /// Lets the trunks of its match in, if it has receivers on other nodes.
+    meeting: Option<Meeting>,
 }
 
 impl<B: Body> Sending<B> {
@@ -63,6 +71,8 @@ impl<B: Body> Sending<B> {
             fresh: false,
             last,
             uploaded: false,
+            parting: None,
+            meeting: None,
         };
         sending.feed(Input::Arrive);
         sending
@@ -105,12 +115,24 @@ impl<B: Body> Sending<B> {
         self.fail(Failure::SenderLost);
     }
 
+    /// The client is gone. Ends like [`Self::lose`], and returns when receivers have seen the end too:
+    /// at once, unless another node has to say first that the name is free.
+    pub async fn leave(mut self) {
+        self.lose();
+        while self.next().await != SendEvent::Over {}
+    }
+
     /// The body, for reading what is left of it. `None` after a failure that kept it.
     pub fn into_body(mut self) -> Option<B> {
         match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Streaming(_, fanout) => Some(fanout.into_source()),
             _ => self.body.take(),
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn seat(&self) -> crate::pipe::Seat {
+        self.attached.party.seat()
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<SendEvent> {
@@ -127,27 +149,28 @@ impl<B: Body> Sending<B> {
     }
 
     fn on_post(&mut self, post: Post) {
+        if let Some(parting) = self.parting.take_if(|parting| parting.is_ended_by(&post)) {
+            self.show(parting.end);
+        }
         match post {
-            Post::Answer(Answer::Tell { notice, .. }) => self.told(notice),
-            Post::Answer(Answer::Abort { transfer, why, .. }) => {
+            Post::Answer(from, Answer::Tell { notice, .. }) => {
+                if self.attached.party.turned_to() == Some(from) {
+                    self.told(notice);
+                }
+            }
+            Post::Answer(_, Answer::Abort { transfer, why, .. }) => {
                 if self.stage.transfer() == Some(transfer) {
                     self.fail(why);
                 }
             }
-            Post::Answer(answer) => self.feed(Input::Owner(answer)),
             Post::Lane(offer) => self.on_lane(*offer),
             Post::Shutdown => self.fail(Failure::ShuttingDown),
+            post => {
+                if let Some(input) = self.attached.input(post) {
+                    self.feed(input);
+                }
+            }
         }
-    }
-
-    /// A notice of the owner, while waiting.
-    fn told(&mut self, notice: Notice) {
-        match notice {
-            Notice::Connected => self.there += 1,
-            Notice::Disconnected => self.there = self.there.saturating_sub(1),
-            _ => {}
-        }
-        self.say(notice);
     }
 
     fn say(&mut self, notice: Notice) {
@@ -158,7 +181,8 @@ impl<B: Body> Sending<B> {
     fn on_lane(&mut self, offer: Offer) {
         if let Stage::Gathering(gather) = &mut self.stage {
             offer.lane.hang(self.bell.clone());
-            gather.add(offer);
+            // One that is not let in, or makes way for a newer one, is undone.
+            drop(gather.add(offer.claim.clone(), offer));
             if gather.is_full() {
                 self.events.push_back(SendEvent::Confirm { fresh: self.fresh });
             }
@@ -169,48 +193,51 @@ impl<B: Body> Sending<B> {
         for act in self.attached.step(input) {
             match act {
                 Act::Admitted { k } => self.admitted(k),
+                Act::Counted { k } => self.counted(k),
                 Act::Meet { transfer, sender, receivers } => {
+                    self.meeting = self.attached.edge.meet(transfer, &receivers);
                     let gather = Gather::new(Instant::now(), transfer, sender, receivers);
                     self.stage = Stage::Gathering(Box::new(gather));
                 }
-                Act::LetGo => (self.stage, self.fresh) = (Stage::Waiting, false),
+                Act::LetGo => {
+                    (self.stage, self.fresh, self.meeting) = (Stage::Waiting, false, None);
+                }
                 Act::Refused(why) => {
                     rejections::refused(&why);
                     self.events.push_back(SendEvent::Refused(why));
                     self.stage = Stage::Over;
                 }
                 Act::Failed(why) => self.fail(why),
-                Act::Attach { .. } | Act::Leave { .. } | Act::Unready { .. } => {}
+                Act::Ready { owner, .. } => self.announce(owner, false),
+                Act::Resume { owner, .. } => self.announce(owner, true),
+                Act::Attach { .. }
+                | Act::Leave { .. }
+                | Act::Withdraw { .. }
+                | Act::Unready { .. } => {}
             }
         }
     }
 
-    fn admitted(&mut self, k: u16) {
-        self.there = k;
-        self.fresh = k == self.wish.n;
-        self.events.push_back(SendEvent::Admitted);
-        self.say(Notice::Waiting { n: self.wish.n });
-        if k > 0 {
-            self.say(Notice::AlreadyConnected { k });
-        }
-    }
-
     fn poll_stage(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.is_ending() {
+            return Poll::Pending;
+        }
         match &mut self.stage {
             Stage::Waiting => Poll::Pending,
             Stage::Gathering(gather) => {
-                let broken = self.bell.poll_heard(cx).map(|()| gather.is_broken());
-                if let (true, x) = (broken == Poll::Ready(true), gather.transfer) {
+                let gone =
+                    |gather: &Gather<Offer>| gather.lanes().any(|offer| offer.lane.is_gone());
+                let broken = self.bell.poll_heard(cx).map(|()| gone(gather));
+                if let (true, x) = (broken == Poll::Ready(true), gather.transfer()) {
                     self.feed(Input::Undone(x));
                 }
                 broken.map(|_| ())
             }
             Stage::Opening(_, lanes) => {
-                let before = lanes.len();
                 if self.bell.poll_heard(cx).is_ready() {
-                    lanes.retain(|offer| !offer.lane.is_gone());
-                    let (gone, none) = (before - lanes.len(), lanes.is_empty());
-                    (0..gone).for_each(|_| self.lost_one());
+                    let lost = start::drop_gone(lanes);
+                    let none = lanes.is_empty();
+                    (0..lost).for_each(|_| self.lost_one());
                     if none {
                         self.fail(Failure::ReceiversGone);
                     }
@@ -232,21 +259,32 @@ impl<B: Body> Sending<B> {
 
     /// Starts, all at once, if every client is still there.
     fn commit(&mut self) {
-        let Stage::Gathering(gather) = &mut self.stage else { return };
-        let id = gather.transfer;
-        if !gather.is_alive() {
+        let Stage::Gathering(gather) = &self.stage else { return };
+        let id = gather.transfer();
+        if !gather.lanes().all(|offer| offer.lane.is_there()) {
             return self.feed(Input::Undone(id));
         }
-        let roll = std::mem::take(&mut gather.roll);
-        let mut lanes = std::mem::take(&mut gather.lanes);
+        let Stage::Gathering(gather) = std::mem::replace(&mut self.stage, Stage::Over) else {
+            return;
+        };
+        let (roll, mut lanes) = gather.into_parts();
+        self.meeting.iter_mut().for_each(Meeting::started);
         lanes.iter_mut().for_each(Offer::start);
         let hashed = self.wish.sha256 || lanes.iter().any(|offer| offer.wants.sha256);
-        let transfer = Transfer::begin(id, self.wish.n, hashed);
+        let transfer = Transfer::begin(id, roll, hashed);
         self.stage = Stage::Opening(Box::new(transfer), lanes);
         self.feed(Input::Started(id));
-        let (total, label) = (self.wish.length, self.wish.label.clone());
-        self.attached.call(Call::Ready { transfer: id, roll, total, label });
         self.say(Notice::Streaming { n: self.wish.n });
+    }
+
+    /// Tells this owner of the transfer: that it has started, or again how it stands.
+    fn announce(&self, owner: u64, again: bool) {
+        let (total, label) = (self.wish.length, self.wish.label.clone());
+        let call = match again {
+            true => self.stage.resume(total, label, self.uploaded),
+            false => self.stage.ready(total, label),
+        };
+        call.map(|call| self.attached.say(owner, call));
     }
 
     /// The declaration is known: every receiver gets its head, and the bytes flow.
@@ -288,77 +326,32 @@ impl<B: Body> Sending<B> {
         self.say(Notice::Disconnected);
     }
 
-    /// The name is freed before the last byte, the end marker or the last line reaches anyone.
-    fn body_complete(&mut self) {
-        if let Stage::Streaming(transfer, fanout) = &mut self.stage {
-            self.attached.call(Call::Released { transfer: transfer.id });
-            fanout.release();
-            self.uploaded = true;
-            self.say(Notice::UploadComplete);
-        }
-    }
-
-    fn finish(&mut self) {
-        let Some(outcome) = self.end(Ok(())) else { return };
-        let Outcome { bytes, whole, n, elapsed_ms, digest, .. } = outcome;
-        if let Some(digest) = digest {
-            self.say(Notice::Digest(digest));
-        }
-        self.say(Notice::Sent(Sum { bytes, whole, n, elapsed_ms }));
-        self.say(Notice::Complete);
-        self.retire();
-    }
-
-    /// Tells the owner and the operators how the transfer has ended, if there is one.
-    fn end(&mut self, result: Result<(), Failure>) -> Option<Outcome> {
-        let (transfer, outcome) = self.stage.outcome(result)?;
-        ledger::close(&self.wish, transfer, &outcome);
-        self.attached.call(Call::Ended { transfer, outcome: outcome.clone() });
-        Some(outcome)
-    }
-
-    /// Ends the wait or the transfer. The name is free before the client hears of it. A match that
-    /// has not started is undone: its receivers attach again, and their owner knows whether they may
-    /// wait on. After the commit lanes that have started are cut, the others carry an error reply.
-    fn fail(&mut self, why: Failure) {
-        self.end(Err(why.clone()));
-        self.attached.step(Input::Gone(Some(why.clone())));
-        match std::mem::replace(&mut self.stage, Stage::Over) {
-            Stage::Opening(_, lanes) => start::turn_away(lanes, &why),
-            Stage::Streaming(_, fanout) => self.body = Some(fanout.into_source()),
-            Stage::Waiting | Stage::Gathering(_) => {}
-            Stage::Over => return,
-        }
-        rejections::failed(&why);
-        self.say(match why {
-            Failure::ReceiversGone => Notice::AllGone,
-            why => Notice::Failed(why),
-        });
-    }
-
-    /// The transfer is complete; its body is kept for whoever reuses the connection.
-    fn retire(&mut self) {
-        self.attached.step(Input::Gone(None));
-        if let Stage::Streaming(_, fanout) = std::mem::replace(&mut self.stage, Stage::Over) {
-            self.body = Some(fanout.into_source());
-        }
-    }
-
     fn poll_clock(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(until) = self.parting.as_ref().map(Parting::until) {
+            return self.attached.poll_until(cx, until).map(|()| {
+                let end = self.parting.take().map(|parting| parting.end);
+                end.into_iter().for_each(|end| self.show(end));
+            });
+        }
+        if let Some(until) = self.attached.leaving() {
+            return self.attached.poll_until(cx, until).map(|()| self.feed(Input::Deadline));
+        }
         let deadline = self.attached.arrived() + self.wish.wait;
         let heartbeat = self.last + HEARTBEAT;
+        let hopeless = self.attached.party.hopeless_at();
         let next = match &self.stage {
-            Stage::Waiting => deadline.min(heartbeat),
-            Stage::Gathering(gather) => gather.until,
+            Stage::Waiting => hopeless.map_or(deadline, |at| at.min(deadline)).min(heartbeat),
+            Stage::Gathering(gather) => gather.until(),
             Stage::Opening(..) | Stage::Streaming(..) => return self.poll_report(cx),
             Stage::Over => return Poll::Pending,
         };
         self.attached.poll_until(cx, next).map(|()| match &self.stage {
             Stage::Gathering(gather) => {
-                let transfer = gather.transfer;
+                let transfer = gather.transfer();
                 self.feed(Input::Undone(transfer));
             }
             _ if next == deadline => self.feed(Input::Deadline),
+            _ if Some(next) == hopeless => self.feed(Input::Hopeless),
             _ => self.heartbeat(deadline),
         })
     }
@@ -370,7 +363,7 @@ impl<B: Body> Sending<B> {
         if at > Instant::now() && self.attached.poll_until(cx, at).is_pending() {
             return Poll::Pending;
         }
-        self.stage.report().into_iter().for_each(|call| self.attached.call(call));
+        self.stage.report().into_iter().for_each(|call| self.attached.tell(call));
         Poll::Ready(())
     }
 
@@ -379,12 +372,5 @@ impl<B: Body> Sending<B> {
         let left_s = left.as_millis().div_ceil(1000);
         let left_s = u64::try_from(left_s).unwrap_or(u64::MAX);
         self.say(Notice::StillWaiting { k: self.there, n: self.wish.n, left_s });
-    }
-}
-
-impl<B: Body> Drop for Sending<B> {
-    fn drop(&mut self) {
-        // Waiting and pinned parties leave when `attached` is dropped.
-        self.end(Err(Failure::SenderLost));
     }
 }

@@ -8,20 +8,28 @@
 //!   it starts when all `n` lanes are there, all at once, and says [`Call::Ready`]. It gives up
 //!   ([`Call::Unready`], all lanes closed) after 2 s, on [`Answer::Undo`], or as soon as a lane
 //!   closes. Nothing before the start is visible to any client.
-//! * A party whose match was undone attaches again. One whose owner is lost ([`Answer::Lost`]) too.
+//! * A party whose match was undone attaches again. One whose owner is lost ([`Answer::Lost`]), or
+//!   whose name lives elsewhere ([`Down::Moved`], or a newer view), too: there it gives up its place
+//!   without a word ([`Call::Withdraw`]).
+//! * A running transfer is told of again ([`Call::Resume`]) after each new view and on each new link.
 //! * [`Call::Progress`] while bytes move: the owner knows of a transfer only what it is told.
-//! * [`Call::Released`] frees the name before anyone sees the end; [`Call::Ended`] closes the book.
+//! * [`Call::Released`] frees the name before anyone sees the end; [`Call::Ended`] closes the book. Both
+//!   go to every owner that was ever told of the transfer, and are answered with [`Answer::Freed`].
 //! * [`Call::Status`] and [`Call::Watch`] are answered with an [`Answer::Snapshot`], once, or after each
 //!   change until one that is over.
 //!
 //! Why nobody is parked apart for ever, and nothing starts twice: safety rests on the single commit
 //! at the sender's edge and on attempts, not on clocks.
 
-use crate::pipe::{Answer, Call, PipePath};
+use serde::{Deserialize, Serialize};
+
+use crate::pipe::{Answer, Call, PipePath, Seat};
 
 /// From an edge to the owner of a name. In order per caller.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Up {
+    /// The newest view that the edge knows, by its epoch.
+    pub epoch: u64,
     /// Which name.
     pub path: PipePath,
     /// What is asked.
@@ -29,4 +37,18 @@ pub struct Up {
 }
 
 /// From an owner to the edge of a party. In order per name.
-pub type Down = Answer;
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Down {
+    /// What is said at the name.
+    Answer(Answer),
+    /// The name lives elsewhere, as of the view with this epoch. `attempt` 0: who asks or watches.
+    Moved {
+        /// Who asked.
+        seat: Seat,
+        /// The view that says so.
+        epoch: u64,
+    },
+}
+
+#[cfg(test)]
+mod tests;

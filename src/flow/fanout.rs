@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use tokio::time::Sleep;
 
 use super::window::Window;
-use super::{Bell, Lane, Source};
+use super::{Bell, Lane, Loss, Source};
 
 /// The window of a new transfer. Tokens and small files never need more; a stream that fills it gets
 /// four times as much, up to `--window`.
@@ -27,7 +27,7 @@ const TURN: u64 = 1 << 20;
 /// What happened in a fan-out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event<E> {
-    /// A receiver's connection failed or its client left.
+    /// A receiver's connection failed or its client left. Said for each one behind a lane.
     LaneLost,
     /// A receiver took nothing for this long while bytes waited for it, and was cut.
     LaneStalled(Duration),
@@ -140,21 +140,22 @@ impl<S: Source> Fanout<S> {
         self.total
     }
 
-    /// Body bytes written to all lanes together; of a lane that was lost within a window, those up to
-    /// the last piece that it took whole.
+    /// Body bytes written to all receivers together; of one that was lost within a window, those up to
+    /// the last piece that its lane took whole.
     pub fn delivered(&self) -> u64 {
-        let taken = |lane: &Lane| self.begins_at + lane.taken() as u64;
+        let taken =
+            |lane: &Lane| (self.begins_at + lane.taken() as u64) * u64::from(lane.receivers());
         self.taken_before + self.lanes.iter().map(taken).sum::<u64>()
     }
 
-    /// Lanes that have everything, the end marker included.
+    /// Receivers that have everything, the end marker included.
     pub fn whole(&self) -> u16 {
         self.whole
     }
 
-    /// Lanes that are still to get bytes.
+    /// Receivers that are still to get bytes.
     pub fn receivers(&self) -> u16 {
-        u16::try_from(self.lanes.len()).unwrap_or(u16::MAX)
+        self.lanes.iter().map(Lane::receivers).sum()
     }
 
     /// The SHA-256 of all bytes in lower-case hex, once the source has ended and if it was asked for.
@@ -210,15 +211,18 @@ impl<S: Source> Fanout<S> {
     }
 
     fn drop_gone(&mut self) {
-        let before = self.lanes.len();
         let (begins_at, taken_before) = (self.begins_at, &mut self.taken_before);
-        self.lanes.retain(|lane| {
-            if lane.is_gone() {
+        let events = &mut self.events;
+        self.lanes.retain_mut(|lane| {
+            while let Some(loss) = lane.next_loss() {
                 *taken_before += begins_at + lane.taken() as u64;
+                events.push_back(match loss {
+                    Loss::Left => Event::LaneLost,
+                    Loss::Stalled(limit) => Event::LaneStalled(limit),
+                });
             }
-            !lane.is_gone()
+            lane.receivers() > 0
         });
-        self.events.extend((self.lanes.len()..before).map(|_| Event::LaneLost));
     }
 
     /// Writes to every lane what it lacks; starts the window anew when all are even.
@@ -227,11 +231,14 @@ impl<S: Source> Fanout<S> {
         let mut i = 0;
         while let Some(lane) = self.lanes.get_mut(i) {
             match lane.poll_write(cx, window, end) {
-                Poll::Ready(Ok(())) if end => {
-                    self.whole += 1;
-                    self.taken_before += self.begins_at + lane.taken() as u64;
+                Poll::Ready(Ok(())) if end && lane.is_settled() => {
+                    self.whole += lane.receivers();
+                    let taken = self.begins_at + lane.taken() as u64;
+                    self.taken_before += taken * u64::from(lane.receivers());
                     self.lanes.swap_remove(i).finish();
                 }
+                // What a crowd said last may still be on its way; then its hold is dropped.
+                Poll::Ready(Err(_)) if lane.is_crowd() => i += 1,
                 Poll::Ready(Err(_)) => {
                     self.taken_before += self.begins_at + lane.taken() as u64;
                     self.lanes.swap_remove(i);

@@ -2,8 +2,10 @@
 //!
 //! [`Lane`] stands in the fan-out and writes on the sender's thread, to a duplicate of the receiver's
 //! descriptor or into a duct. [`LaneHold`] stays with the receiver: it learns how the lane ended, and
-//! dropping it says that the client is gone. Knows nothing of who the receiver is.
+//! dropping it says that the client is gone. A lane may stand for a crowd of receivers, of whom its
+//! hold reports. Knows nothing of who the receivers are.
 
+mod crowd;
 mod piece;
 mod way;
 
@@ -11,7 +13,7 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -19,6 +21,8 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::Bell;
+use crowd::Crowd;
+pub use crowd::{Loss, Report};
 pub use piece::Framing;
 use piece::Piece;
 pub use way::{Way, is_hung_up};
@@ -52,6 +56,8 @@ pub struct Lane {
     blocked: Option<Instant>,
     /// How long it may take nothing; `None`: for ever.
     stall: Option<Duration>,
+    /// Receivers that it stands for.
+    receivers: u16,
 }
 
 /// The receiver's half. Dropping it says that the client is gone.
@@ -65,11 +71,24 @@ struct Shared {
     gone: AtomicBool,
     started: AtomicBool,
     bell: Mutex<Option<Arc<Bell>>>,
+    /// Only of a lane that stands for several.
+    crowd: Option<Mutex<Crowd>>,
 }
 
-/// A lane that goes `way`.
+/// A lane that goes `way`, to one receiver.
 pub fn lane(way: Way) -> (Lane, LaneHold) {
-    let shared = Arc::new(Shared::default());
+    build(way, 1, Shared::default())
+}
+
+/// A lane that goes `way`, to where so many receivers are. It is whole only when its hold has
+/// reported what became of each of them.
+pub fn crowd(way: Way, receivers: u16) -> (Lane, LaneHold) {
+    let crowd = Some(Mutex::new(Crowd::new(receivers)));
+    build(way, receivers, Shared { crowd, ..Shared::default() })
+}
+
+fn build(way: Way, receivers: u16, shared: Shared) -> (Lane, LaneHold) {
+    let shared = Arc::new(shared);
     let (end, ended) = oneshot::channel();
     let hold = LaneHold { shared: shared.clone(), end: ended };
     let lane = Lane {
@@ -83,6 +102,7 @@ pub fn lane(way: Way) -> (Lane, LaneHold) {
         ended: false,
         blocked: None,
         stall: None,
+        receivers,
     };
     (lane, hold)
 }
@@ -100,6 +120,34 @@ impl Lane {
     /// Has the receiver's half said that the client is gone?
     pub fn is_gone(&self) -> bool {
         self.shared.gone.load(Ordering::Acquire)
+    }
+
+    /// Receivers that it stands for and that are not known to be lost.
+    pub fn receivers(&self) -> u16 {
+        self.receivers
+    }
+
+    /// Does it stand for a crowd, of which its hold reports?
+    pub fn is_crowd(&self) -> bool {
+        self.shared.crowd.is_some()
+    }
+
+    /// The next receiver that is lost, each said once. To be asked when the bell rings.
+    pub fn next_loss(&mut self) -> Option<Loss> {
+        let gone = self.is_gone();
+        let mut crowd = self.shared.crowd();
+        let reported = crowd.as_mut().and_then(|crowd| crowd.next_loss());
+        // Whoever says so before the end was written does not know what it says.
+        let settled = self.ended && crowd.is_some_and(|crowd| crowd.is_settled());
+        let rest = (gone && !settled && self.receivers > 0).then_some(Loss::Left);
+        let loss = reported.or(rest)?;
+        self.receivers -= 1;
+        Some(loss)
+    }
+
+    /// Once all is written: is it known what became of everybody behind it?
+    pub(super) fn is_settled(&self) -> bool {
+        self.shared.crowd().is_none_or(|crowd| crowd.is_settled())
     }
 
     /// Asks the way itself whether the client is still there: the kernel knows before the watch on
@@ -237,6 +285,19 @@ impl LaneHold {
         Pin::new(&mut self.end).poll(cx).map(|end| end.unwrap_or(LaneEnd::Cut))
     }
 
+    /// Tells of the receivers behind a lane that stands for several; false if that cannot be true.
+    pub fn report(&self, report: Report) -> bool {
+        let taken = self.shared.crowd().is_some_and(|mut crowd| crowd.report(report));
+        self.shared.ring();
+        taken
+    }
+
+    /// The client is to get no more: the lane is dropped as if its client were gone, and its end comes.
+    pub fn give_up(&self) {
+        self.shared.gone.store(true, Ordering::Release);
+        self.shared.ring();
+    }
+
     /// Has the first byte gone out, or may it have?
     pub fn started(&self) -> bool {
         self.shared.started.load(Ordering::Acquire)
@@ -245,12 +306,16 @@ impl LaneHold {
 
 impl Drop for LaneHold {
     fn drop(&mut self) {
-        self.shared.gone.store(true, Ordering::Release);
-        self.shared.ring();
+        self.give_up();
     }
 }
 
 impl Shared {
+    fn crowd(&self) -> Option<MutexGuard<'_, Crowd>> {
+        let crowd = self.crowd.as_ref()?;
+        Some(crowd.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     fn ring(&self) {
         if let Some(bell) = &*self.bell.lock().unwrap_or_else(PoisonError::into_inner) {
             bell.ring();

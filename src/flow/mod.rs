@@ -15,5 +15,5 @@ pub mod window;
 pub use bell::Bell;
 pub use duct::{DuctIn, DuctOut, Taken, duct};
 pub use fanout::{Event, Fanout};
-pub use lane::{Framing, Lane, LaneEnd, LaneHold, Way, is_hung_up, lane};
+pub use lane::{Framing, Lane, LaneEnd, LaneHold, Loss, Report, Way, crowd, is_hung_up, lane};
 pub use source::{Fill, Source};

@@ -32,12 +32,6 @@ const NOT_FOUND: &str =
     "[ERROR] There is only /livez, /readyz, /metrics, /cluster, and POST /drain here.\n";
 const FROM_A_PAGE: &str = "[ERROR] A web page may not drain this node. Send no Origin header.\n";
 
-/// What this node tells an operator's tool that asks whether it may have more clients.
-enum Unready {
-    Draining,
-    Crowded,
-}
-
 /// Serves `listener` until the returned server is stopped.
 ///
 /// # Errors
@@ -88,22 +82,14 @@ fn answer(method: &Method, path: &str, from_page: bool, parts: &Parts) -> Reply 
     }
 }
 
+/// Whether this node may have more clients, and if not, every reason on a line.
 fn ready(parts: &Parts) -> Reply {
-    let draining = parts.gate.is_draining().then_some(Unready::Draining);
-    let crowded = parts.gate.is_crowded().then_some(Unready::Crowded);
-    let reasons: String = draining.into_iter().chain(crowded).map(Unready::line).collect();
+    let draining = parts.gate.is_draining().then_some("draining\n");
+    let crowded = parts.gate.is_crowded().then_some("descriptors above 90 %\n");
+    let reasons: String = parts.fleet.unready().chain(draining).chain(crowded).collect();
     match reasons.is_empty() {
         true => Reply::text(S::OK, "ready\n"),
         false => Reply::text(S::SERVICE_UNAVAILABLE, reasons),
-    }
-}
-
-impl Unready {
-    fn line(self) -> &'static str {
-        match self {
-            Self::Draining => "draining\n",
-            Self::Crowded => "descriptors above 90 %\n",
-        }
     }
 }
 

@@ -6,21 +6,12 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::Notify;
 
+use crate::edge::{Descriptor, Descriptors};
 use crate::http::Refusal;
 use crate::meter::{self, Rejection};
 use crate::pipe::{Failure, Role};
-
-/// Descriptors that are not clients: listeners, reactors, standard streams.
-const OWN_DESCRIPTORS: usize = 32;
-
-/// Above so many percent of all descriptors the node says that it is not ready (spec §20).
-const CROWDED_PERCENT: usize = 90;
-
-/// Above so many percent new connections are turned away (spec §20).
-const FULL_PERCENT: usize = 95;
 
 /// The gate of this node. A cheap handle.
 #[derive(Clone)]
@@ -44,16 +35,12 @@ struct Inner {
     busy: AtomicUsize,
     /// Those of them that only watch.
     spectators: AtomicUsize,
-    /// Sockets and duplicates of sockets.
-    descriptors: AtomicUsize,
-    /// All descriptors of this process.
-    descriptors_limit: usize,
+    descriptors: Descriptors,
 }
 
 impl Gate {
-    /// A gate that is open. Raises the soft limit of descriptors to the hard one (spec §20).
-    pub fn new(waiting_max: usize) -> Self {
-        let limit = raise_descriptors().unwrap_or(1024);
+    /// A gate that is open.
+    pub fn new(waiting_max: usize, descriptors: Descriptors) -> Self {
         Self(Arc::new(Inner {
             draining: AtomicBool::new(false),
             wanted: Notify::new(),
@@ -64,8 +51,7 @@ impl Gate {
             roles: Default::default(),
             busy: AtomicUsize::new(0),
             spectators: AtomicUsize::new(0),
-            descriptors: AtomicUsize::new(0),
-            descriptors_limit: limit,
+            descriptors,
         }))
     }
 
@@ -176,14 +162,12 @@ impl Gate {
 
     /// Counts one descriptor of a client; the second part is false above 95 % of all there are.
     pub fn open(&self) -> (Descriptor, bool) {
-        let before = self.0.descriptors.fetch_add(1, Ordering::AcqRel);
-        (Descriptor(self.clone()), before < usable(self.0.descriptors_limit, FULL_PERCENT))
+        self.0.descriptors.open(1)
     }
 
     /// Are more than 90 % of all descriptors in use? Load balancers should look elsewhere.
     pub fn is_crowded(&self) -> bool {
-        let open = self.0.descriptors.load(Ordering::Acquire);
-        open > usable(self.0.descriptors_limit, CROWDED_PERCENT)
+        self.0.descriptors.is_crowded()
     }
 }
 
@@ -236,30 +220,6 @@ impl Drop for Waiting {
     }
 }
 
-/// One descriptor of a client, for as long as it is open.
-pub struct Descriptor(Gate);
-
-impl Drop for Descriptor {
-    fn drop(&mut self) {
-        self.0.0.descriptors.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
-/// That many percent of `limit`, without our own. Newcomers are turned away beyond it; a match of
-/// those who wait already may use the rest.
-fn usable(limit: usize, percent: usize) -> usize {
-    (limit.saturating_mul(percent) / 100).saturating_sub(OWN_DESCRIPTORS).max(1)
-}
-
-/// Sets the soft limit to the hard one and returns it.
-fn raise_descriptors() -> Option<usize> {
-    let now = getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: now.maximum, maximum: now.maximum };
-    let got = setrlimit(Resource::Nofile, raised).map_or(now.current, |()| raised.current);
-    // Without any limit, the kernel's own (fs.nr_open) is far away.
-    got.map_or(Some(1 << 20), |limit| usize::try_from(limit).ok())
-}
-
 /// What shares a cap: one IPv4 address, or one IPv6 /64 (spec §20).
 fn cap_key(client: IpAddr) -> IpAddr {
     match client.to_canonical() {
@@ -282,9 +242,14 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
+    fn gate(waiting_max: usize) -> Gate {
+        let cluster = hoody_pipe_cluster::Cluster::alone("a", 1).unwrap();
+        Gate::new(waiting_max, Descriptors::new(cluster))
+    }
+
     #[test]
     fn waiting_requests_are_counted_per_address() {
-        let gate = Gate::new(2);
+        let gate = gate(2);
         let (a, b) = ("10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap());
         let wait = |client| gate.wait(client, Role::Sender);
         let (one, _two) = (wait(a).unwrap(), wait(a).unwrap());
@@ -300,7 +265,7 @@ mod tests {
 
     #[test]
     fn waiting_requests_are_counted_by_role() {
-        let gate = Gate::new(9);
+        let gate = gate(9);
         let a = "10.0.0.1".parse().unwrap();
         let (sender, receiver) = (gate.wait(a, Role::Sender), gate.wait(a, Role::Receiver));
         let second = gate.wait(a, Role::Receiver);
@@ -310,21 +275,6 @@ mod tests {
         assert_eq!((gate.waiting(Role::Sender), gate.waiting(Role::Receiver)), (0, 0));
         gate.close();
         assert_eq!(gate.wait(a, Role::Sender).err(), Some(Refusal::Failed(Failure::ShuttingDown)));
-    }
-
-    #[test]
-    fn a_crowd_shows_before_newcomers_are_turned_away() {
-        let gate = Gate::new(1);
-        let limit = gate.0.descriptors_limit;
-        let (crowded, full) = (usable(limit, CROWDED_PERCENT), usable(limit, FULL_PERCENT));
-        assert!(crowded < full && usable(1, 95) == 1);
-        let open = |count| gate.0.descriptors.store(count, Ordering::Release);
-        open(crowded);
-        assert!(!gate.is_crowded());
-        open(crowded + 1);
-        assert!(gate.is_crowded());
-        open(full);
-        assert!(!gate.open().1);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! [`accept`] is the service on every public listener, with or without TLS. HTTP/2 runs on [`h2`]; of
 //! HTTP/1.x pipe traffic runs on [`h1`], and everything else is handed to actix-web in [`web`].
-//! [`admin`] is the listener for operators. Knows nothing of who matches whom.
+//! [`admin`] is the listener for operators, [`internal`] that for other nodes. Knows nothing of who matches whom.
 
 pub mod accept;
 pub mod admin;
@@ -12,10 +12,12 @@ pub mod gate;
 pub mod h1;
 pub mod h2;
 mod handoff;
+pub mod internal;
 pub mod kernel;
 mod numbers;
 pub mod presence;
 mod replay;
+pub mod running;
 pub mod site;
 pub mod socket;
 mod telling;

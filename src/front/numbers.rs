@@ -23,6 +23,7 @@ pub fn reply(parts: &Parts) -> Reply {
         spectators: load.spectators,
         buffered_bytes: window::held(),
         ring_nodes: parts.fleet.ring_nodes(),
+        links_as_edge: parts.fleet.links_as_edge(),
     };
     Reply::body(StatusCode::OK, TEXT_FORMAT, parts.meter.render(&now))
 }

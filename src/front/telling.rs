@@ -55,6 +55,8 @@ pub enum Word {
 /// One sender's side of the conversation.
 pub struct Telling {
     waiting: Waiting,
+    /// The head of a live answer has gone out, or would have.
+    admitted: bool,
     /// For a quiet answer: its lines so far.
     quiet: Option<String>,
     end: Option<End>,
@@ -63,7 +65,7 @@ pub struct Telling {
 impl Telling {
     /// Nothing heard yet. `quiet`: one final answer instead of lines (spec §9).
     pub fn new(waiting: Waiting, quiet: bool) -> Self {
-        Self { waiting, quiet: quiet.then(String::new), end: None }
+        Self { waiting, admitted: false, quiet: quiet.then(String::new), end: None }
     }
 
     /// Is there only one final answer?
@@ -74,7 +76,10 @@ impl Telling {
     /// Takes in what happened.
     pub fn hear(&mut self, event: SendEvent) -> Word {
         match event {
-            SendEvent::Admitted => Word::Admitted,
+            SendEvent::Admitted => {
+                self.admitted = true;
+                Word::Admitted
+            }
             SendEvent::Refused(why) => {
                 self.finish(End::Refused(why));
                 Word::Silence
@@ -94,6 +99,10 @@ impl Telling {
             Notice::AllGone => self.finish(End::Failed(Failure::ReceiversGone)),
             Notice::Failed(why) => self.finish(End::Failed(why)),
             _ => {}
+        }
+        // Without a place there is no live answer: who waited in vain for one gets a final one.
+        if !self.admitted {
+            self.quiet.get_or_insert_default();
         }
         match &mut self.quiet {
             None => Word::Line { text, must: last || self.end.is_some() },

@@ -50,6 +50,12 @@ impl Transport {
         Self { socket, tls: Some(Box::new(RefCell::new(tls))) }
     }
 
+    /// The stream itself, where it is plain and nobody else holds it.
+    pub fn into_stream(self) -> Option<TcpStream> {
+        let Self { socket, tls: None } = self else { return None };
+        Rc::try_unwrap(socket.0).ok().map(|inner| inner.stream)
+    }
+
     /// The socket below, for watching it and for its options.
     pub fn socket(&self) -> &Socket {
         &self.socket

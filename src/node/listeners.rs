@@ -13,6 +13,8 @@ use crate::front::tls::{Files, Tls};
 
 /// What clients and operators connect to.
 pub(super) struct Listeners {
+    /// For other nodes, and where they are told to connect to.
+    pub(super) cluster: Option<(TcpListener, String)>,
     /// The plain ones first.
     pub(super) public: Vec<Public>,
     pub(super) admin: Option<TcpListener>,
@@ -24,6 +26,8 @@ pub(super) struct Listeners {
 pub(super) struct Places {
     pub(super) public: Vec<Url>,
     pub(super) admin: Option<Url>,
+    /// Where other nodes connect to.
+    pub(super) cluster: Option<String>,
 }
 
 /// A scheme and an address, written as the beginning of a URL.
@@ -39,6 +43,8 @@ impl Listeners {
     /// # Errors
     /// What cannot be bound or read, and which flag mends it.
     pub(super) fn bind(config: &Config) -> anyhow::Result<Self> {
+        let fleet = config.fleet.as_ref();
+        let cluster = fleet.map(|fleet| listen(fleet.listen, "--cluster-listen")).transpose()?;
         let mut public = Vec::new();
         for &addr in &config.listen {
             public.push(Public { listener: listen(addr, "--listen")?, tls: None });
@@ -50,7 +56,8 @@ impl Listeners {
             public.push(Public { listener: listen(addr, "--tls-listen")?, tls: tls.clone() });
         }
         let admin = config.admin_listen.map(listen_for_operators).transpose()?;
-        Ok(Self { public, admin, tls })
+        let advertise = fleet.map(|fleet| fleet.advertise.clone());
+        Ok(Self { cluster: cluster.zip(advertise), public, admin, tls })
     }
 
     /// How they are reached.
@@ -62,6 +69,7 @@ impl Listeners {
         Ok(Places {
             public: public.collect::<Result<_, _>>()?,
             admin: self.admin.as_ref().map(|admin| url(admin, "http")).transpose()?,
+            cluster: self.cluster.as_ref().map(|(_, advertise)| advertise.clone()),
         })
     }
 }
@@ -95,6 +103,9 @@ impl Places {
         }
         if let Some(url) = self.admin {
             writeln!(out, "probes and metrics on {url}")?;
+        }
+        if let Some(place) = &self.cluster {
+            writeln!(out, "other nodes reach this one at {place}")?;
         }
         let first = || self.public.first().map(|url| url.reachable().to_string());
         if let Some(base) = public_url.map(str::to_owned).or_else(first) {

@@ -3,14 +3,16 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use actix::{Actor, ActorContext, Context, Handler, Message};
+use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Message, SpawnHandle};
 
 use tracing::error;
 
+use super::load::Share;
 use super::progress::{Past, Snapshot};
-use super::registry::{Share, Shared, turned_away};
-use super::rendezvous::{Output, Rendezvous, Room};
+use super::registry::{Shared, turned_away};
+use super::rendezvous::{Millis, Output, Rendezvous, Room};
 use super::{Call, PipePath, PublicId, ReplyTo, TransferId};
 
 /// Room in the mailbox. Never reached: arrivals are turned away at a far smaller backlog, and each
@@ -26,6 +28,8 @@ pub(super) struct Pipe {
     handled: Arc<AtomicU64>,
     /// What this actor holds of the node's gauges.
     share: Share,
+    /// When the machine is woken, and the timer for that.
+    alarm: Option<(Millis, SpawnHandle)>,
 }
 
 /// One call on its way, and where its answer goes. One that is dropped unheard, because the actor
@@ -69,12 +73,17 @@ impl Pipe {
         let machine = Rendezvous::default();
         let mut ctx = Context::new();
         ctx.set_mailbox_capacity(MAILBOX);
-        ctx.run(Self { path, machine, shared, handled, share: Share::default() })
+        ctx.run(Self { path, machine, shared, handled, share: Share::default(), alarm: None })
     }
 
-    fn step(&mut self, from: ReplyTo, call: Call) {
+    /// Tells the machine something, or wakes it.
+    fn step(&mut self, call: Option<(ReplyTo, Call)>) {
         let mut desk = Desk { shared: &self.shared, path: &self.path, share: &mut self.share };
-        let outputs = self.machine.step(self.shared.now(), from, call, &mut desk);
+        let now = self.shared.now();
+        let outputs = match call {
+            Some((from, call)) => self.machine.step(now, from, call, &mut desk),
+            None => self.machine.wake(now, &mut desk),
+        };
         self.settle(Share {
             waiting: usize::from(self.machine.is_waiting()),
             active: self.machine.active(),
@@ -83,6 +92,30 @@ impl Pipe {
         for output in outputs {
             self.shared.emit(output);
         }
+    }
+
+    /// Between two steps: stops if nobody is here, and sets the alarm if somebody is waited for.
+    fn rest(&mut self, ctx: &mut Context<Self>) {
+        let handled = self.handled.load(Ordering::Acquire);
+        if self.machine.is_idle() && self.shared.retire(&self.path, handled) {
+            return ctx.stop();
+        }
+        let at = self.machine.wakes();
+        if self.alarm.map(|(at, _)| at) == at {
+            return;
+        }
+        if let Some((_, timer)) = self.alarm.take() {
+            ctx.cancel_future(timer);
+        }
+        self.alarm = at.map(|at| {
+            let pause = Duration::from_millis(at.saturating_sub(self.shared.now()));
+            let wake = |pipe: &mut Self, ctx: &mut Context<Self>| {
+                pipe.alarm = None;
+                pipe.step(None);
+                pipe.rest(ctx);
+            };
+            (at, ctx.run_later(pause, wake))
+        });
     }
 
     fn settle(&mut self, share: Share) {
@@ -152,12 +185,10 @@ impl Handler<Deliver> for Pipe {
 
     fn handle(&mut self, mut deliver: Deliver, ctx: &mut Context<Self>) {
         if let Some(call) = deliver.take() {
-            self.step(deliver.from, call);
+            self.step(Some((deliver.from, call)));
         }
-        let handled = self.handled.fetch_add(1, Ordering::AcqRel) + 1;
-        if self.machine.is_idle() && self.shared.retire(&self.path, handled) {
-            ctx.stop();
-        }
+        self.handled.fetch_add(1, Ordering::AcqRel);
+        self.rest(ctx);
     }
 }
 

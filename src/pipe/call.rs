@@ -4,20 +4,23 @@
 //! * `Attach` -> `Parked` or `Reject`; `Tell` keeps a waiting sender informed.
 //! * `Begin` goes to everyone matched; the sender's side answers `Ready` (it has started) or
 //!   `Unready` (it has not, all attach again); `Undo` tells it that somebody will not come.
-//! * `Progress` while bytes move. `Released` frees the name before anyone sees the end; `Ended` when
-//!   nobody is left.
+//! * `Resume` tells of a running transfer again. `Progress` while bytes move. `Released` frees the name before
+//!   anyone sees the end; `Ended` when nobody is left. Both are answered with `Freed`.
 //! * `Leave` at any time; `Cancel` -> `Cancelled`, with `Fail` and `Abort` to those who are hit.
+//! * `Gone`, `Evict` and `Collect` are said by the node itself.
 //! * `Status` -> `Snapshot`, once. `Watch` -> `Reject`, or `Snapshot` on every change until one that
 //!   is over; `Unwatch` at any time.
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::{
-    Failure, Notice, Outcome, PartyId, PublicId, Reject, Role, Seat, Snapshot, TransferId,
+    Failure, Notice, Outcome, PartyId, PublicId, Reject, ReplyTo, Role, Seat, Snapshot, TransferId,
 };
 
 /// A party asks for a place.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attach {
     /// Who asks, under which attempt.
     pub seat: Seat,
@@ -32,7 +35,7 @@ pub struct Attach {
 }
 
 /// From the side of a party to the actor of a name.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Call {
     /// Take a place.
     Attach(Attach),
@@ -45,6 +48,11 @@ pub enum Call {
         /// Why it gives up; `None` if its client has left.
         why: Option<Failure>,
     },
+    /// Give up a place without a word to anyone: the party takes one elsewhere.
+    Withdraw {
+        /// Whose place.
+        seat: Seat,
+    },
     /// The sender's side has started; the parties of `roll` are no longer waiting.
     Ready {
         /// Which match.
@@ -55,6 +63,26 @@ pub enum Call {
         total: Option<u64>,
         /// The id that its sender chose.
         label: Option<PublicId>,
+    },
+    /// The sender's side tells of its running transfer again: to a new owner, and over a new link. What
+    /// is known of it stays known; its parties are not waiting anywhere.
+    Resume {
+        /// Which transfer.
+        transfer: TransferId,
+        /// Everyone in it, the sender first.
+        roll: Vec<Seat>,
+        /// The length of the body, if it was declared.
+        total: Option<u64>,
+        /// The id that its sender chose.
+        label: Option<PublicId>,
+        /// Milliseconds since its commit.
+        elapsed_ms: u64,
+        /// Body bytes read so far.
+        bytes: u64,
+        /// Receivers still to get bytes.
+        receivers: u16,
+        /// The name is free already.
+        released: bool,
     },
     /// How far a transfer has come: at most four times a second, only when it has come further.
     Progress {
@@ -74,11 +102,15 @@ pub enum Call {
     Released {
         /// Which transfer.
         transfer: TransferId,
+        /// Its sender, who hears `Freed`.
+        sender: PartyId,
     },
     /// Nobody of this transfer is left.
     Ended {
         /// Which transfer.
         transfer: TransferId,
+        /// Its sender, who hears `Freed`.
+        sender: PartyId,
         /// How it went.
         outcome: Outcome,
     },
@@ -106,12 +138,27 @@ pub enum Call {
         /// Who.
         watcher: PartyId,
     },
+    /// Said by the node itself, never by a party: this link is lost, and with it who came over it.
+    #[serde(skip)]
+    Gone {
+        /// Which link.
+        link: ReplyTo,
+    },
+    /// Said by the node itself: this name lives elsewhere now. Who waits here is told to come anew, what
+    /// runs is forgotten, since its sender's side tells of it there.
+    #[serde(skip)]
+    Evict,
+    /// Said by the node itself: older parties may be on their way here. Whoever comes is taken down,
+    /// and half a second later all are admitted, the oldest first.
+    #[serde(skip)]
+    Collect,
 }
 
 /// From the actor of a name to the side of a party.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Answer {
-    /// The party has its place; `k` receivers are there.
+    /// The party has its place; `k` receivers are there. A sender is told of each that comes or goes
+    /// afterwards, until it is told this again.
     Parked {
         /// Who.
         seat: Seat,
@@ -177,6 +224,13 @@ pub enum Answer {
         seat: Seat,
         /// A sender is there.
         sender_there: bool,
+    },
+    /// The name is free of this transfer: the answer to `Released` and to `Ended`.
+    Freed {
+        /// Which transfer.
+        transfer: TransferId,
+        /// Its sender.
+        sender: PartyId,
     },
     /// The outcome of a `Cancel`.
     Cancelled {

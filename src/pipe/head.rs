@@ -1,8 +1,10 @@
 //! What a sender declares about its bytes, already sanitised. Knows no header names: the words of
 //! HTTP are put on it in `http`.
 
+use serde::{Deserialize, Serialize};
+
 /// The sender's declaration, the same for every receiver (spec §10).
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
     /// Sanitised media type; absent if the sender sent none or it could not be parsed.
     pub media_type: Option<String>,
@@ -19,7 +21,7 @@ pub struct Head {
 }
 
 /// The sender's Content-Disposition, taken apart (spec §10).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Disposition {
     /// The value as it came, control characters removed.
     pub value: Vec<u8>,
@@ -30,7 +32,7 @@ pub struct Disposition {
 }
 
 /// How a disposition is to be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kind {
     /// `inline`, as a header of the request.
     Inline,

@@ -4,10 +4,11 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// One client request for as long as it lives; unique for ever, over restarts too.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct PartyId {
     /// Where the party's client is connected.
     pub origin: u64,
@@ -18,7 +19,7 @@ pub struct PartyId {
 }
 
 /// A party together with the attempt under which it holds a place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seat {
     /// Who.
     pub party: PartyId,
@@ -28,7 +29,7 @@ pub struct Seat {
 
 /// One match of a sender with its receivers. A match that was undone is never revived: the next one
 /// has a new id.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct TransferId(Uuid);
 
 impl TransferId {
@@ -57,7 +58,7 @@ impl fmt::Debug for TransferId {
 
 /// The id by which people know a transfer: the one its sender chose, else that of its match. What is
 /// spelled like an id of ours is the same id, whoever made it up.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum PublicId {
     /// Spelled as a UUID in lower case.
     Uuid(TransferId),
@@ -91,11 +92,11 @@ impl fmt::Debug for PublicId {
 }
 
 /// Where the answer to a call goes: the link it came over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ReplyTo(pub u64);
 
 /// What a party does at a name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Role {
     /// Its body is the stream.
     Sender,

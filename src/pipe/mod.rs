@@ -6,8 +6,12 @@
 mod actor;
 mod admit;
 pub mod call;
+mod collecting;
+mod course;
 pub mod head;
 pub mod ids;
+pub mod load;
+mod matching;
 pub mod notice;
 pub mod path;
 mod place;
@@ -16,16 +20,18 @@ mod receipts;
 pub mod registry;
 pub mod reject;
 pub mod rendezvous;
+mod upheaval;
 mod view;
 mod watchers;
 
 pub use call::{Answer, Attach, Call};
 pub use head::{Disposition, Head, Kind};
 pub use ids::{PartyId, PublicId, ReplyTo, Role, Seat, TransferId};
+pub use load::{Caps, Load};
 pub use notice::{Failure, MultipartFault, Notice, Sum};
 pub use path::PipePath;
 pub use progress::{Outcome, Snapshot, State};
-pub use registry::{Caps, Load, Registry};
+pub use registry::Registry;
 pub use reject::Reject;
 
 /// The largest number of receivers a pipe can have (spec §20).

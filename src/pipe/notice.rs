@@ -1,8 +1,10 @@
 //! What happens to a pipe, as told to the sender; how it ends. Plain data: the texts are in `http`.
 
+use serde::{Deserialize, Serialize};
+
 /// One event told to the sender, in the order of spec §9.
 #[allow(missing_docs, reason = "the fields are named in the line above each variant")]
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Notice {
     /// Admitted; waits for `n` receivers.
     Waiting { n: u16 },
@@ -33,7 +35,7 @@ pub enum Notice {
 }
 
 /// The sum of a complete transfer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sum {
     /// Body bytes forwarded (counted once).
     pub bytes: u64,
@@ -47,7 +49,7 @@ pub struct Sum {
 
 /// Why a waiting party or a running transfer failed (spec §9, table of causes).
 #[allow(missing_docs, reason = "the fields are named in the line above each variant")]
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Failure {
     /// A sender's own wait passed.
     SenderTimedOut,
@@ -97,7 +99,7 @@ impl Failure {
 }
 
 /// What was wrong with a multipart body (spec §14).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MultipartFault {
     /// No usable part, a limit was exceeded, or the body ended before the part's end.
     NoUsablePart,

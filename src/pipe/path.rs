@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use percent_encoding::percent_decode_str;
+use serde::{Deserialize, Serialize};
 
 /// The longest canonical name, in characters (spec §20).
 pub const NAME_MAX: usize = 1024;
@@ -12,7 +13,8 @@ pub const NAME_MAX: usize = 1024;
 /// A canonical name, without leading `/` (spec §3). Cheap to clone.
 ///
 /// A name is a credential: `Debug` hides it, and there is no `Display`.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct PipePath(Arc<str>);
 
 impl PipePath {
@@ -31,6 +33,20 @@ impl PipePath {
     }
 }
 
+impl TryFrom<String> for PipePath {
+    type Error = TooLong;
+
+    fn try_from(name: String) -> Result<Self, TooLong> {
+        Self::new(&name)
+    }
+}
+
+impl From<PipePath> for String {
+    fn from(path: PipePath) -> Self {
+        path.0.as_ref().into()
+    }
+}
+
 impl fmt::Debug for PipePath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("PipePath(hidden)")
@@ -42,7 +58,8 @@ impl fmt::Debug for PipePath {
 pub struct BadPath;
 
 /// A name of more than [`NAME_MAX`] characters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a name of more than {NAME_MAX} characters")]
 pub struct TooLong;
 
 /// Spells a path, with its leading `/`, in the one canonical way (spec §3, steps 2 to 4).

@@ -1,11 +1,13 @@
 //! What can be seen of a name and its transfers: how far one has come, how it ended, and the snapshot
 //! that spectators get. Plain data; the words are put on it in `http`.
 
+use serde::{Deserialize, Serialize};
+
 use super::rendezvous::Millis;
 use super::{Failure, PublicId};
 
 /// What is at a name, or became of a transfer, at one moment (spec §16).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Snapshot {
     /// Where it stands.
     pub state: State,
@@ -28,7 +30,7 @@ pub struct Snapshot {
 }
 
 /// Where a name or a transfer stands (spec §8).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum State {
     /// Nobody is there.
     Idle,
@@ -85,7 +87,7 @@ impl Snapshot {
 }
 
 /// How a transfer ended, from its commit to the last receiver, as its sender's side knows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outcome {
     /// Complete, or why not.
     pub result: Result<(), Failure>,

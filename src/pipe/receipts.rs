@@ -108,6 +108,11 @@ impl Receipts {
         self.names.remove(path);
     }
 
+    /// Names that are not to be kept show what is over no more.
+    pub(super) fn retain(&mut self, keep: impl Fn(&PipePath) -> bool) {
+        self.names.retain(|path, _| keep(path));
+    }
+
     /// What this name shows, or what is left of that transfer of it.
     pub(super) fn recall(
         &mut self,

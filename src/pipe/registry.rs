@@ -5,13 +5,14 @@
 use std::collections::HashMap;
 use std::collections::hash_map::{Entry, RandomState};
 use std::hash::BuildHasher;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use actix::Addr;
 
 use super::actor::{Deliver, Pipe};
+use super::load::{Caps, Gauges, Load};
 use super::progress::{Past, Snapshot};
 use super::receipts::Receipts;
 use super::rendezvous::{Millis, Output};
@@ -20,38 +21,16 @@ use super::{Answer, Call, Failure, PartyId, PipePath, PublicId, ReplyTo, Seat, T
 /// Locks of the map of names. A power of two, well above the number of threads that share it.
 const SHARDS: usize = 64;
 
+/// What the clock shows at the start: far from zero, so that what began before this process, and is
+/// told of by others, has its moment on it too.
+const ORIGIN: Millis = 1 << 40;
+
 /// Calls that may wait in one actor's mailbox before newcomers are turned away. Four times the
 /// largest pipe; the other calls are bounded by the parties that are there.
 const BACKLOG_MAX: u64 = 1024;
 
-/// The caps of spec §20 that hold at the owner of a name.
-#[derive(Debug, Clone, Copy)]
-pub struct Caps {
-    /// Names in `waiting`.
-    pub pending: usize,
-    /// Transfers from commit until the last receiver is done.
-    pub active: usize,
-    /// Receipts that are kept for ten minutes.
-    pub receipts: usize,
-    /// Spectators of one name.
-    pub spectators_per_pipe: usize,
-    /// Spectators of all names.
-    pub spectators: usize,
-}
-
-/// How much of what [`Caps`] limit is in use now.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Load {
-    /// Names in `waiting`.
-    pub waiting: usize,
-    /// Transfers from commit until the last receiver is done.
-    pub active: usize,
-    /// Spectators.
-    pub spectators: usize,
-}
-
-/// What one name has of the node's load.
-pub(super) type Share = Load;
+/// Whom an answer to what the node itself says would go to; there is none.
+const NOBODY: ReplyTo = ReplyTo(0);
 
 /// Where answers go. Called on the actor's thread, in order; must not block.
 pub type Outlet = Arc<dyn Fn(Output) + Send + Sync>;
@@ -80,6 +59,8 @@ struct Slot {
     /// Calls handed to the actor so far; with `handled` it tells when its mailbox is empty.
     delivered: u64,
     handled: Arc<AtomicU64>,
+    /// The marks of all links over which something was said to the actor.
+    links: u64,
 }
 
 impl Registry {
@@ -98,8 +79,10 @@ impl Registry {
         }))
     }
 
-    /// Hands `call` to the actor of `path`, which is started on this thread if there is none. Calls
-    /// of one caller arrive in order. Must run on a thread with an actix runtime.
+    /// Hands `call` to the actor of `path`, which is started on this thread if there is none and the
+    /// call is one that somebody has to hear. Calls of one caller arrive in order. Must run on a thread
+    /// with an actix runtime. Before the first party of a name that older ones may be on their way to, or
+    /// a wish to cancel what is there, deliver [`Call::Collect`].
     pub fn deliver(&self, path: &PipePath, from: ReplyTo, call: Call) {
         if let Err(answer) = self.0.try_deliver(path, from, call)
             && let Some(answer) = answer
@@ -108,10 +91,23 @@ impl Registry {
         }
     }
 
+    /// A link is lost: whoever came over it has no place any more at any name. Heard after all that
+    /// was delivered before.
+    pub fn lost(&self, link: ReplyTo) {
+        self.0.tell(link, |_, slot| slot.links & mark(link) != 0, || Call::Gone { link });
+    }
+
+    /// Names that are not to be kept live elsewhere now: who waits there is told to come anew, and should
+    /// they come back they show nothing of what was over here. Heard after all that was delivered before.
+    /// `keep` is asked under a lock and must not call back.
+    pub fn retain(&self, keep: impl Fn(&PipePath) -> bool) {
+        lock(&self.0.receipts).retain(&keep);
+        self.0.tell(NOBODY, |path, _| !keep(path), || Call::Evict);
+    }
+
     /// What is in use of what the caps limit.
     pub fn load(&self) -> Load {
-        let Gauges { waiting, active, spectators } = &self.0.gauges;
-        Load { waiting: waiting.get(), active: active.get(), spectators: spectators.get() }
+        self.0.gauges.load()
     }
 
     #[cfg(test)]
@@ -146,6 +142,16 @@ impl Shared {
         if arrival && slot.delivered - slot.handled.load(Ordering::Acquire) >= BACKLOG_MAX {
             return Err(turned_away(&call, true));
         }
+        slot.links |= mark(from);
+        self.hand_over(slot, from, call)
+    }
+
+    fn hand_over(
+        self: &Arc<Self>,
+        slot: &mut Slot,
+        from: ReplyTo,
+        call: Call,
+    ) -> Result<(), Option<Answer>> {
         slot.delivered += 1;
         // The mailbox is larger than any backlog: this fails only when the actor has just died.
         slot.addr
@@ -153,11 +159,30 @@ impl Shared {
             .map_err(|e| e.into_inner().take().and_then(|call| turned_away(&call, false)))
     }
 
-    /// Where nobody is, only an arrival or the news of a running transfer has a meaning. What is
-    /// over can be told without an actor.
+    /// Says to each of these names what nobody waits for an answer to.
+    fn tell(
+        self: &Arc<Self>,
+        from: ReplyTo,
+        whom: impl Fn(&PipePath, &Slot) -> bool,
+        call: impl Fn() -> Call,
+    ) {
+        for shard in &self.shards {
+            for (_, slot) in lock(shard).iter_mut().filter(|(path, slot)| whom(path, slot)) {
+                // An actor that has just died has lost everybody, and has told them.
+                let _ = self.hand_over(slot, from, call());
+            }
+        }
+    }
+
+    /// Where nobody is, only an arrival, the wish to collect and the news of a running transfer have a
+    /// meaning. What is over can be told without an actor.
     fn answer_alone(&self, path: &PipePath, call: &Call) -> Option<Option<Answer>> {
         match call {
-            Call::Attach(_) | Call::Cancel { .. } | Call::Ready { .. } => None,
+            Call::Attach(_)
+            | Call::Collect
+            | Call::Cancel { .. }
+            | Call::Ready { .. }
+            | Call::Resume { .. } => None,
             Call::Watch { watcher } => {
                 let past = self.recall(path, None)?;
                 Some(Some(Answer::Snapshot { watcher: *watcher, snapshot: Some(past.into()) }))
@@ -175,7 +200,7 @@ impl Shared {
     fn start(self: &Arc<Self>, path: &PipePath) -> Slot {
         let handled = Arc::new(AtomicU64::new(0));
         let addr = Pipe::launch(path.clone(), self.clone(), handled.clone());
-        Slot { addr, delivered: 0, handled }
+        Slot { addr, delivered: 0, handled, links: 0 }
     }
 
     /// Forgets an idle name, unless a call is already on its way to it.
@@ -193,7 +218,8 @@ impl Shared {
     }
 
     pub(super) fn now(&self) -> Millis {
-        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+        let elapsed = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        ORIGIN.saturating_add(elapsed)
     }
 
     pub(super) fn may_wait(&self) -> bool {
@@ -241,17 +267,31 @@ impl Shared {
     }
 }
 
+/// The mark of a link in [`Slot::links`]. Several may share one: then a name hears of the loss of a link
+/// that it has never heard of.
+fn mark(ReplyTo(link): ReplyTo) -> u64 {
+    1 << (link % u64::from(u64::BITS))
+}
+
 /// Those who come anew, and may be turned away when too many do.
 fn is_arrival(call: &Call) -> bool {
     match call {
-        Call::Attach(_) | Call::Cancel { .. } | Call::Status { .. } | Call::Watch { .. } => true,
+        Call::Attach(_)
+        | Call::Collect
+        | Call::Cancel { .. }
+        | Call::Status { .. }
+        | Call::Watch { .. } => true,
         Call::Leave { .. }
+        | Call::Withdraw { .. }
         | Call::Ready { .. }
         | Call::Progress { .. }
         | Call::Unready { .. }
         | Call::Released { .. }
         | Call::Ended { .. }
-        | Call::Unwatch { .. } => false,
+        | Call::Unwatch { .. }
+        | Call::Resume { .. }
+        | Call::Gone { .. }
+        | Call::Evict => false,
     }
 }
 
@@ -270,49 +310,19 @@ pub(super) fn turned_away(call: &Call, full: bool) -> Option<Answer> {
         Call::Status { asker, .. } => unavailable(alone(*asker)),
         Call::Cancel { asker, .. } if full => unavailable(alone(*asker)),
         Call::Cancel { asker, .. } => Some(Answer::Cancelled { asker: *asker, found: false }),
-        _ => None,
-    }
-}
-
-/// The load of all names together.
-#[derive(Debug, Default)]
-pub(super) struct Gauges {
-    waiting: Gauge,
-    active: Gauge,
-    spectators: Gauge,
-}
-
-impl Gauges {
-    /// Moves a name's share from what it `had` to what it `has`.
-    pub(super) fn settle(&self, had: &Share, has: &Share) {
-        self.waiting.settle(had.waiting, has.waiting);
-        self.active.settle(had.active, has.active);
-        self.spectators.settle(had.spectators, has.spectators);
-    }
-}
-
-/// A number that several actors raise and lower.
-#[derive(Debug, Default)]
-struct Gauge(AtomicUsize);
-
-impl Gauge {
-    fn get(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    /// Adds one if that keeps the number at or below `cap`.
-    fn add_below(&self, cap: usize) -> bool {
-        let add = |now: usize| (now < cap).then_some(now + 1);
-        self.0.fetch_update(Ordering::AcqRel, Ordering::Relaxed, add).is_ok()
-    }
-
-    /// Moves an actor's share from `had` to `has`.
-    fn settle(&self, had: usize, has: usize) {
-        if has > had {
-            self.0.fetch_add(has - had, Ordering::AcqRel);
-        } else if had > has {
-            self.0.fetch_sub(had - has, Ordering::AcqRel);
+        Call::Released { transfer, sender } | Call::Ended { transfer, sender, .. } => {
+            Some(Answer::Freed { transfer: *transfer, sender: *sender })
         }
+        Call::Leave { ask: false, .. }
+        | Call::Withdraw { .. }
+        | Call::Ready { .. }
+        | Call::Resume { .. }
+        | Call::Progress { .. }
+        | Call::Unready { .. }
+        | Call::Unwatch { .. }
+        | Call::Gone { .. }
+        | Call::Evict
+        | Call::Collect => None,
     }
 }
 

@@ -1,7 +1,9 @@
 //! Refusals of the owner: why a party does not get a place at a name (spec §7 step 10).
 
+use serde::{Deserialize, Serialize};
+
 /// Why a party was refused at the name it asked for. Nothing is registered for it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reject {
     /// A transfer of that name is streaming.
     Active,

@@ -1,19 +1,22 @@
 //! The pure state machine of one name: who waits, who is matched, what runs.
 //!
-//! `step(now, from, call, room) -> outputs`; no clock, no I/O, no async, and no bytes. The rules are
-//! those of spec §7 step 10 and §8, and of the attach protocol told in `edge::wire`:
+//! `step(now, from, call, room) -> outputs`; no clock, no I/O, no async, and no bytes. What waits for
+//! a moment is done by `wake`. The rules are those of spec §7 step 10 and §8, and of the attach
+//! protocol told in `edge::wire`:
 //!
 //! * A match (`Begin`) keeps its places until the sender's side says `Ready` or `Unready`; only the
 //!   sender's side commits, so a match can be undone unseen.
 //! * Attempts tell what is stale. A party that comes back is never told "in use" and never refused
 //!   for a younger one.
+//! * Who came over a link that is lost comes back over another one: for a moment nobody is admitted,
+//!   and then the oldest first.
 
-use super::place::{Match, Phase, Place};
+use super::collecting::{Cancel, Collecting};
+use super::course::News;
+use super::place::{Aborted, Doomed, Match, Phase, Place};
 use super::progress::{Past, Running, Snapshot};
 use super::watchers::Watchers;
-use super::{
-    Answer, Call, Failure, Notice, Outcome, PartyId, PublicId, ReplyTo, Role, Seat, TransferId,
-};
+use super::{Answer, Call, Failure, PartyId, PublicId, ReplyTo, Role, Seat, TransferId};
 
 /// Milliseconds on the monotonic clock of the process.
 pub type Millis = u64;
@@ -63,7 +66,13 @@ pub struct Rendezvous {
     /// Transfers whose sender is done while receivers still read. The name is free again.
     pub(super) draining: Vec<Match>,
     /// Cancelled while their match was being undone: each is told when it comes, or it leaves.
-    pub(super) doomed: Vec<(Seat, Failure)>,
+    pub(super) doomed: Vec<Doomed>,
+    /// Cancelled, and perhaps still not told: each is when it is heard of again.
+    pub(super) aborted: Vec<Aborted>,
+    /// Receivers that take their places elsewhere. A sender that will do so too still counts them.
+    pub(super) away: Vec<PartyId>,
+    /// Older parties may be on their way here.
+    pub(super) collecting: Option<Box<Collecting>>,
     pub(super) watchers: Watchers,
     /// Who lost a place in this step, and with whom its chosen id.
     pub(super) lost: Vec<Lost>,
@@ -88,39 +97,103 @@ impl Rendezvous {
         call: Call,
         room: &mut dyn Room,
     ) -> Vec<Output> {
+        // What was to happen before this call has happened.
+        let due = self.wakes().is_some_and(|at| at <= now);
+        let mut out = if due { self.wake(now, room) } else { Vec::new() };
+        self.take(now, from, call, room, &mut out);
+        self.finish(now, room, &mut out);
+        out
+    }
+
+    /// Does what waits for a moment that has come: see [`Rendezvous::wakes`].
+    pub fn wake(&mut self, now: Millis, room: &mut dyn Room) -> Vec<Output> {
         let mut out = Vec::new();
+        self.admit_all(now, room, &mut out);
+        self.expect_no_more(now);
+        self.finish(now, room, &mut out);
+        out
+    }
+
+    /// When this machine wants to be woken, if nothing is said to it before.
+    pub fn wakes(&self) -> Option<Millis> {
+        self.collecting.iter().map(|c| c.until()).chain(self.patience()).min()
+    }
+
+    fn take(
+        &mut self,
+        now: Millis,
+        from: ReplyTo,
+        call: Call,
+        room: &mut dyn Room,
+        out: &mut Vec<Output>,
+    ) {
         match call {
-            Call::Attach(attach) => self.attach(now, from, attach, room, &mut out),
-            Call::Leave { seat, ask, why } => self.leave(from, seat, ask, why, &mut out),
+            Call::Attach(attach) => self.arrive(now, from, attach, room, out),
+            Call::Leave { seat, ask, why } => {
+                self.leave(now, &seat, why, out);
+                out.extend(ask.then(|| self.farewell(from, seat)));
+            }
+            Call::Withdraw { seat } => self.withdraw(now, &seat, room, out),
             Call::Ready { transfer, roll, total, label } => {
-                let n = u16::try_from(roll.len().saturating_sub(1)).unwrap_or(u16::MAX);
+                let n = receivers_of(&roll);
                 let running = Running { began: now, n, total, bytes: 0, receivers: n };
-                self.ready(from, transfer, &roll, running, label, &mut out);
-                self.hold(transfer, room);
+                let news = News { transfer, roll, label, running, released: false };
+                self.runs(now, from, news, room, out);
+            }
+            Call::Resume {
+                transfer,
+                roll,
+                total,
+                label,
+                elapsed_ms,
+                bytes,
+                receivers,
+                released,
+            } => {
+                let (n, began) = (receivers_of(&roll), now.saturating_sub(elapsed_ms));
+                let running = Running { began, n, total, bytes, receivers };
+                let news = News { transfer, roll, label, running, released };
+                self.runs(now, from, news, room, out);
             }
             Call::Progress { transfer, bytes, receivers } => {
                 self.progress(transfer, bytes, receivers);
             }
-            Call::Unready { transfer } => self.unready(transfer),
-            Call::Released { transfer } => self.released(transfer),
-            Call::Ended { transfer, outcome } => self.ended(transfer, outcome, room),
-            Call::Cancel { asker, reason } => self.cancel(from, asker, reason, &mut out),
+            Call::Unready { transfer } => self.unready(now, transfer),
+            Call::Released { transfer, sender } => {
+                self.released(now, transfer);
+                out.push(Output { to: from, answer: Answer::Freed { transfer, sender } });
+            }
+            Call::Ended { transfer, sender, outcome } => {
+                self.ended(now, transfer, outcome, room);
+                out.push(Output { to: from, answer: Answer::Freed { transfer, sender } });
+            }
+            Call::Cancel { asker, reason } => {
+                self.cancel(Cancel { from, asker, reason, found: false }, out);
+            }
             Call::Status { asker, transfer } => {
                 out.push(self.status(now, from, asker, transfer.as_ref(), room));
             }
-            Call::Watch { watcher } => self.watch(now, from, watcher, room, &mut out),
+            Call::Watch { watcher } => self.watch(now, from, watcher, room, out),
             Call::Unwatch { watcher } => self.watchers.remove(watcher),
+            Call::Gone { link } => self.gone(now, link, room, out),
+            Call::Evict => self.evict(room, out),
+            Call::Collect => self.collect(now),
         }
-        self.begin(room, &mut out);
-        self.wind_up(room);
-        self.show(now, &mut out);
-        out
     }
 
-    /// Nobody waits or watches and nothing runs or drains: the machine can be forgotten.
+    fn finish(&mut self, now: Millis, room: &mut dyn Room, out: &mut Vec<Output>) {
+        self.inform(out);
+        self.take_back();
+        self.begin(room, out);
+        self.wind_up(room);
+        self.show(now, out);
+    }
+
+    /// Nobody waits, watches or is expected, and nothing runs or drains: the machine can be forgotten.
     pub fn is_idle(&self) -> bool {
-        let draining = self.draining.is_empty() && self.doomed.is_empty();
-        self.is_free() && draining && self.watchers.is_empty()
+        let hit = !self.doomed.is_empty() || !self.aborted.is_empty();
+        let expecting = hit || self.collecting.is_some();
+        self.is_free() && self.draining.is_empty() && self.watchers.is_empty() && !expecting
     }
 
     /// Nobody waits and nothing runs: the next party is the first.
@@ -138,47 +211,49 @@ impl Rendezvous {
         usize::from(self.current.is_some()) + self.draining.len()
     }
 
+    /// The transfer that has the name: no newcomer is let in while it runs.
+    pub fn taken_by(&self) -> Option<TransferId> {
+        self.current.as_ref().filter(|m| m.is_streaming()).map(|m| m.id)
+    }
+
     /// How many spectators are here.
     pub fn spectators(&self) -> usize {
         self.watchers.len()
-    }
-
-    /// What everyone here is told when this machine is lost (a defect): waiting parties attach
-    /// again, a match is undone, a running transfer fails, spectators watch again.
-    pub fn wreck(&self) -> Vec<Output> {
-        let lost = self.places.iter().map(|p| p.say(Answer::Lost { seat: p.seat }));
-        let hit = self.transfers().map(|m| match m.is_streaming() {
-            true => m.hit(Failure::Internal),
-            false => m.undo(),
-        });
-        hit.chain(lost).chain(self.watchers.lost()).collect()
     }
 
     pub(super) fn transfers(&self) -> impl Iterator<Item = &Match> {
         self.current.iter().chain(&self.draining)
     }
 
-    fn leave(
-        &mut self,
-        from: ReplyTo,
-        seat: Seat,
-        ask: bool,
-        why: Option<Failure>,
-        out: &mut Vec<Output>,
-    ) {
+    /// The public ids held by this name: those that waiting senders chose, and those of transfers.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = PublicId> {
+        let waiting = self.places.iter().filter_map(|p| p.label.clone());
+        waiting.chain(self.transfers().filter(|m| m.is_streaming()).map(Match::public))
+    }
+
+    fn leave(&mut self, now: Millis, seat: &Seat, why: Option<Failure>, out: &mut Vec<Output>) {
+        let Some(place) = self.vacate(seat) else { return };
+        let doom = self.current.as_ref().filter(|_| place.phase == Phase::Matched);
+        let why = doom.and_then(|m| m.doom.clone()).or(why);
+        self.lose(&place, why);
+        self.unmatch(now, &place, out);
+    }
+
+    /// A party of this or an older attempt is nowhere here any more. Its place, if it had one.
+    pub(super) fn vacate(&mut self, seat: &Seat) -> Option<Place> {
         let is_left = |s: &Seat| s.party == seat.party && s.attempt <= seat.attempt;
-        self.doomed.retain(|(s, _)| !is_left(s));
-        if let Some(i) = self.places.iter().position(|p| is_left(&p.seat)) {
-            let place = self.places.remove(i);
-            let doom = self.current.as_ref().filter(|_| place.phase == Phase::Matched);
-            let why = doom.and_then(|m| m.doom.clone()).or(why);
-            self.lose(&place, why);
-            self.left(&place, out);
-        }
-        if ask {
-            let sender_there = self.places.iter().any(|p| p.role == Role::Sender);
-            out.push(Output { to: from, answer: Answer::Left { seat, sender_there } });
-        }
+        self.doomed.retain(|d| !is_left(&d.seat));
+        self.collecting.iter_mut().for_each(|c| c.release(is_left));
+        self.away.retain(|party| *party != seat.party);
+        let i = self.places.iter().position(|p| is_left(&p.seat))?;
+        Some(self.places.remove(i))
+    }
+
+    /// The place is free again; is a sender there?
+    fn farewell(&self, to: ReplyTo, seat: Seat) -> Output {
+        let parked = self.places.iter().any(|p| p.role == Role::Sender);
+        let sender_there = parked || self.collecting.as_ref().is_some_and(|c| c.has_sender());
+        Output { to, answer: Answer::Left { seat, sender_there } }
     }
 
     /// Notes that a wait is over. Without a reason its client has left, which ends the pipe of a
@@ -188,203 +263,71 @@ impl Rendezvous {
         self.lost.push(Lost { why: why.or(left), label: place.label.clone() });
     }
 
-    /// `place` was given up: the sender is told, and a match that counted on it is undone.
-    fn left(&mut self, place: &Place, out: &mut Vec<Output>) {
-        if place.role == Role::Receiver {
-            self.tell(Notice::Disconnected, out);
-        }
+    /// `place` is given up: a match that counted on it is undone.
+    pub(super) fn unmatch(&mut self, now: Millis, place: &Place, out: &mut Vec<Output>) {
         let begun = |m: &&Match| place.phase == Phase::Matched && !m.is_streaming();
         let Some(m) = self.current.as_ref().filter(begun) else { return };
         match place.role {
             Role::Receiver => out.push(m.undo()),
-            Role::Sender => self.unready(m.id),
+            Role::Sender => self.unready(now, m.id),
         }
     }
 
-    fn ready(
-        &mut self,
-        from: ReplyTo,
-        transfer: TransferId,
-        roll: &[Seat],
-        running: Running,
-        label: Option<PublicId>,
-        out: &mut Vec<Output>,
-    ) {
-        let Some(sender) = roll.first().map(|s| s.party) else { return };
-        self.step_aside(transfer, out);
-        self.places.retain(|p| {
-            !roll.iter().any(|s| s.party == p.seat.party && p.seat.attempt <= s.attempt)
-        });
-        let (id, to, running) = (transfer, from, Some(running));
-        self.current = Some(Match { id, to, sender, running, past: false, doom: None, label });
-        self.draining.iter_mut().for_each(|m| m.past = true);
-    }
-
-    /// The id of a transfer that has just started is taken, if it is not yet.
-    fn hold(&self, transfer: TransferId, room: &mut dyn Room) {
-        if let Some(m) = self.current.as_ref().filter(|m| m.id == transfer) {
-            room.take(&m.public(), true);
-        }
-    }
-
-    fn progress(&mut self, transfer: TransferId, bytes: u64, receivers: u16) {
-        let mut all = self.current.iter_mut().chain(&mut self.draining);
-        if let Some(running) = all.find(|m| m.id == transfer).and_then(|m| m.running.as_mut()) {
-            (running.bytes, running.receivers) = (bytes, receivers);
-        }
-    }
-
-    /// A transfer that is not the current one has started, under a machine that was lost since: what
-    /// is here makes way. A match is undone; a transfer runs on and is over when it says so.
-    fn step_aside(&mut self, transfer: TransferId, out: &mut Vec<Output>) {
-        let Some(other) = self.current.as_ref().filter(|m| m.id != transfer) else { return };
-        if !other.is_streaming() {
-            out.push(other.undo());
-            self.unready(other.id);
-        }
-        self.draining.extend(self.current.take());
-    }
-
-    fn unready(&mut self, transfer: TransferId) {
-        let undone = self.current.take_if(|m| m.id == transfer && !m.is_streaming());
-        let Some(Match { doom, .. }) = undone else { return };
-        for place in self.places.iter_mut().filter(|p| p.phase == Phase::Matched) {
-            place.phase = Phase::Expected;
-        }
-        if let Some(why) = doom {
-            self.doom(&why);
-        }
-    }
-
-    /// Who was in a match that is undone has no place any more, and is told when it comes back.
-    fn doom(&mut self, why: &Failure) {
-        let expected = self.places.extract_if(.., |p| p.phase == Phase::Expected);
-        for place in expected.collect::<Vec<_>>() {
-            self.lose(&place, Some(why.clone()));
-            self.doomed.push((place.seat, why.clone()));
-        }
-    }
-
-    fn released(&mut self, transfer: TransferId) {
-        let past = !self.places.is_empty();
-        let released = self.current.take_if(|m| m.id == transfer && m.is_streaming());
-        self.draining.extend(released.map(|m| Match { past, ..m }));
-    }
-
-    fn ended(&mut self, transfer: TransferId, outcome: Outcome, room: &mut dyn Room) {
-        // A match that has never started can only be undone.
-        self.unready(transfer);
-        let drained = self.draining.iter().position(|m| m.id == transfer);
-        let ended = match drained {
-            Some(i) => Some(self.draining.remove(i)),
-            None => self.current.take_if(|m| m.id == transfer),
+    /// Ends what is here. While the name collects it is answered later: when those who come back have
+    /// been ended too.
+    pub(super) fn cancel(&mut self, mut cancel: Cancel, out: &mut Vec<Output>) {
+        let (to, asker) = (cancel.from, cancel.asker);
+        cancel.found |= self.strike(Failure::Cancelled(cancel.reason.clone()), cancel.found, out);
+        let answer = match &mut self.collecting {
+            None => Answer::Cancelled { asker, found: cancel.found },
+            Some(collecting) => {
+                if collecting.hold_cancel(cancel) {
+                    return;
+                }
+                let seat = Seat { party: asker, attempt: 0 };
+                Answer::Fail { seat, why: Failure::Unavailable }
+            }
         };
-        let Some(ended) = ended else { return };
-        let kept = outcome.hashed || ended.label.is_some();
-        let Some(last) = ended.ended(outcome) else { return };
-        self.over.push((Some(transfer), last.clone()));
-        let named = !ended.past && self.is_free();
-        room.shelve(Past { last, named, kept });
+        out.push(Output { to, answer });
     }
 
-    fn cancel(
-        &mut self,
-        from: ReplyTo,
-        asker: PartyId,
-        reason: Option<String>,
-        out: &mut Vec<Output>,
-    ) {
-        let why = Failure::Cancelled(reason);
-        let here = self.current.is_some() || self.is_waiting();
-        let hit = if here { self.current.as_ref() } else { self.draining.last() };
-        out.extend(hit.map(|m| m.hit(why.clone())));
+    /// Ends the pipe that is here, or else, unless one was `found` before, the youngest transfer that
+    /// drains. Was there one?
+    fn strike(&mut self, why: Failure, found: bool, out: &mut Vec<Output>) -> bool {
+        let held = self.collecting.as_mut().map(|c| c.clear()).unwrap_or_default();
+        let here = !self.is_free() || !held.is_empty();
+        let drains = (!here && !found).then(|| self.draining.last_mut()).flatten();
+        let hit = self.current.as_mut().or(drains);
         let found = here || hit.is_some();
-        // The sender's side may have undone the match before it hears of this.
-        self.current.iter_mut().for_each(|m| m.doom = Some(why.clone()));
+        out.extend(hit.map(|m| m.cancel(why.clone())));
+        for (to, seat) in held {
+            self.doomed.retain(|d| d.seat.party != seat.party);
+            // It may be back before its match is undone.
+            let place = self.places.iter().position(|p| p.seat.party == seat.party);
+            match place.map(|i| self.places.remove(i)) {
+                Some(place) => self.lose(&place, Some(why.clone())),
+                None => self.lost.push(Lost { why: Some(why.clone()), label: None }),
+            }
+            out.push(Output { to, answer: Answer::Fail { seat, why: why.clone() } });
+        }
         self.doom(&why);
         let parked = self.places.extract_if(.., |p| p.phase == Phase::Parked);
         for place in parked.collect::<Vec<_>>() {
             self.lose(&place, Some(why.clone()));
             out.push(place.fail(why.clone()));
         }
-        out.push(Output { to: from, answer: Answer::Cancelled { asker, found } });
-    }
-
-    /// Matches a parked sender with `n` parked receivers, oldest first.
-    fn begin(&mut self, room: &mut dyn Room, out: &mut Vec<Output>) {
-        let Some((sender, receivers)) = self.pairing() else { return };
-        if !room.start() {
-            return self.refuse_start(sender, &receivers, out);
-        }
-        let transfer = room.mint();
-        let place = &self.places[sender];
-        let (head, to) = (place.seat, place.to);
-        let begin = |to, receivers, role| Output {
-            to,
-            answer: Answer::Begin { transfer, sender: head, receivers, role },
-        };
-        let seats = receivers.iter().map(|&i| self.places[i].seat).collect();
-        out.push(begin(to, seats, Role::Sender));
-        let mut sides: Vec<_> = receivers.iter().map(|&i| self.places[i].to).collect();
-        sides.sort_unstable();
-        sides.dedup();
-        for side in sides {
-            let theirs = receivers.iter().map(|&i| &self.places[i]).filter(|p| p.to == side);
-            out.push(begin(side, theirs.map(|p| p.seat).collect(), Role::Receiver));
-        }
-        self.current = Some(Match::begun(transfer, place));
-        for i in receivers.into_iter().chain([sender]) {
-            self.places[i].phase = Phase::Matched;
-        }
-    }
-
-    /// The oldest parked sender and the `n` oldest parked receivers, if all are there.
-    fn pairing(&self) -> Option<(usize, Vec<usize>)> {
-        let n = self.n.filter(|_| self.current.is_none())?;
-        let parked = |role| {
-            let all = self.places.iter().enumerate();
-            let mut found: Vec<usize> = all
-                .filter(|(_, p)| p.role == role && p.phase == Phase::Parked)
-                .map(|(i, _)| i)
-                .collect();
-            found.sort_by_key(|&i| self.places[i].since);
-            found
-        };
-        // The cheap test first: most steps of a large pipe are arrivals of one more receiver.
-        if self.places.len() <= usize::from(n) {
-            return None;
-        }
-        let sender = *parked(Role::Sender).first()?;
-        let mut receivers = parked(Role::Receiver);
-        (receivers.len() >= usize::from(n)).then(|| {
-            receivers.truncate(usize::from(n));
-            (sender, receivers)
-        })
-    }
-
-    /// The active cap is reached at the moment of the match: all of it fails (spec §8 row 11).
-    fn refuse_start(&mut self, sender: usize, receivers: &[usize], out: &mut Vec<Output>) {
-        let mut hit = receivers.to_vec();
-        hit.push(sender);
-        hit.sort_unstable_by(|a, b| b.cmp(a));
-        for i in hit {
-            let place = self.places.remove(i);
-            self.lose(&place, Some(Failure::Capacity));
-            out.push(place.fail(Failure::Capacity));
-        }
+        found
     }
 
     pub(super) fn receivers(&self) -> u16 {
         let count = self.places.iter().filter(|p| p.role == Role::Receiver).count();
         u16::try_from(count).unwrap_or(u16::MAX)
     }
+}
 
-    /// Tells the sender that waits here, if there is one.
-    pub(super) fn tell(&self, notice: Notice, out: &mut Vec<Output>) {
-        if let Some(place) = self.places.iter().find(|p| p.role == Role::Sender) {
-            out.push(place.say(Answer::Tell { party: place.seat.party, notice }));
-        }
-    }
+/// How many receivers are on a roll, which has the sender first.
+fn receivers_of(roll: &[Seat]) -> u16 {
+    u16::try_from(roll.len().saturating_sub(1)).unwrap_or(u16::MAX)
 }
 
 #[cfg(test)]

@@ -72,6 +72,11 @@ impl Watchers {
         }
     }
 
+    /// Who came over this link has to come anew.
+    pub(super) fn lose(&mut self, link: ReplyTo) {
+        self.0.retain(|w| w.to != link);
+    }
+
     /// Shows each what is new to it. Who has seen an end is done. What several follow is looked at
     /// once, and they share it.
     pub(super) fn show(&mut self, view: &View<'_>, out: &mut Vec<Output>) {

@@ -12,6 +12,7 @@ mod common;
 
 mod cancel;
 mod client;
+mod health;
 mod http2;
 mod output;
 mod papers;

@@ -6,8 +6,8 @@ use crate::client::{Client, Folder};
 use crate::common::canned::{Act, Canned};
 use crate::common::{Server, pattern, unique};
 
-const COMMANDS: [&str; 7] =
-    ["send", "receive", "status", "progress", "cancel", "completions", "man"];
+const COMMANDS: [&str; 8] =
+    ["send", "receive", "status", "progress", "cancel", "health", "completions", "man"];
 
 /// Whether a program is installed; what needs it is left out otherwise.
 fn installed(program: &str) -> bool {
@@ -49,6 +49,8 @@ fn examples_of_the_help_are_understood() {
             let script = example
                 .replace("hoody-pipe ", &format!("'{binary}' "))
                 .replace(":8080", ":1")
+                .replace("health   ", "health http://127.0.0.1:1/readyz   ")
+                .replace(":9090", ":1")
                 .replace("/etc/bash_completion.d/hoody-pipe", "one")
                 .replace("/usr/local/share/zsh/site-functions/_hoody-pipe", "two")
                 .replace("~/.config/fish/completions/hoody-pipe.fish", "three")

@@ -140,7 +140,8 @@ impl Decoder {
                 Decoder::Length(ref mut left) | Decoder::ChunkData(ref mut left) => {
                     let count = inbox.len().min(usize::try_from(*left).expect("64 bits"));
                     *left -= count as u64;
-                    return Step::Data(inbox.drain(..count).collect());
+                    let rest = inbox.split_off(count);
+                    return Step::Data(std::mem::replace(inbox, rest));
                 }
             }
         }

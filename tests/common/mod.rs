@@ -14,6 +14,8 @@ pub mod curl;
 pub mod metrics;
 pub mod proxy;
 pub mod raw;
+pub mod reading;
+pub mod seeing;
 pub mod server;
 pub mod tls;
 

@@ -27,6 +27,11 @@ impl Raw {
         Raw::over(TcpStream::connect_timeout(&address, PATIENCE).expect("the server accepts"))
     }
 
+    /// Connects, if somebody accepts.
+    pub fn try_connect(address: SocketAddr) -> io::Result<Raw> {
+        TcpStream::connect_timeout(&address, PATIENCE).map(Raw::over)
+    }
+
     /// Connects from the given local address.
     pub fn connect_from(local: IpAddr, address: SocketAddr) -> Raw {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
@@ -92,6 +97,11 @@ impl Raw {
         self.stream.shutdown(Shutdown::Write).expect("the connection is open");
     }
 
+    /// The same, if the other side has not closed it.
+    pub fn half_close_if_open(&self) {
+        let _ = self.stream.shutdown(Shutdown::Write);
+    }
+
     /// Closes the connection with RST.
     pub fn reset(self) {
         SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).unwrap();
@@ -145,7 +155,8 @@ impl Raw {
             let piece = piece.unwrap_or_else(|end| panic!("{end:?} before {count} bytes"));
             self.decoded.extend_from_slice(&piece);
         }
-        self.decoded.drain(..count).collect()
+        let rest = self.decoded.split_off(count);
+        std::mem::replace(&mut self.decoded, rest)
     }
 
     /// All that is left of the body, and how it ended.

@@ -39,8 +39,22 @@ impl Server {
         Server::run(command, "127.0.0.1", flags)
     }
 
+    /// Starts it with `flags` that say where it listens, in the named network namespace if there is
+    /// one.
+    pub fn start_at(network: Option<&str>, flags: &[&str]) -> Server {
+        let Some(network) = network else { return Server::spawn(Command::new(binary()), flags) };
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", network, &binary()]);
+        Server::spawn(command, flags)
+    }
+
     fn run(mut command: Command, host: &str, flags: &[&str]) -> Server {
-        command.args(["--listen", &format!("{host}:0")]).args(flags);
+        command.args(["--listen", &format!("{host}:0")]);
+        Server::spawn(command, flags)
+    }
+
+    fn spawn(mut command: Command, flags: &[&str]) -> Server {
+        command.args(flags);
         if !flags.iter().any(|flag| flag.starts_with("--admin-listen")) {
             command.args(["--admin-listen", ""]);
         }
@@ -53,14 +67,13 @@ impl Server {
             String::from_utf8_lossy(bytes).lines().any(|line| line.starts_with("More: "))
         });
         let greeting = stdout.text();
-        let (port, admin) = (printed(&greeting, "listening on"), printed(&greeting, ADMIN));
-        let Some(port) = port else {
+        let (address, admin) = (printed(&greeting, "listening on"), printed(&greeting, ADMIN));
+        let Some(address) = address else {
             let _ = child.kill();
             let _ = child.wait();
             panic!("no `listening on` line; stdout: {} stderr: {}", stdout.text(), stderr.text());
         };
-        let at = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
-        Server { child, address: at(port), admin: admin.map(at), stdout, stderr }
+        Server { child, address, admin, stdout, stderr }
     }
 
     /// Where probes and metrics are, if `flags` had an `--admin-listen`.
@@ -345,8 +358,12 @@ fn binary() -> String {
 /// What the greeting says before the URL of the admin listener.
 const ADMIN: &str = "probes and metrics on";
 
-/// The port of the URL that the greeting tells after `what`.
-fn printed(greeting: &str, what: &str) -> Option<u16> {
-    let urls = greeting.lines().filter_map(|line| line.strip_prefix(what));
-    urls.map(|url| url.trim().rsplit(':').next()?.parse().ok()).next()?
+/// Where this machine reaches the first URL that the greeting tells after `what`.
+fn printed(greeting: &str, what: &str) -> Option<SocketAddr> {
+    let mut urls = greeting.lines().filter_map(|line| line.strip_prefix(what));
+    let mut address: SocketAddr = urls.next()?.rsplit('/').next()?.parse().ok()?;
+    if address.ip().is_unspecified() {
+        address.set_ip(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    }
+    Some(address)
 }

@@ -11,6 +11,8 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+use common::{reading, seeing};
+
 mod answers;
 mod bad_inputs;
 mod bad_streams;
@@ -33,11 +35,9 @@ mod operating;
 mod overload;
 mod pages;
 mod progress;
-mod reading;
 mod receipts;
 mod refusals;
 mod secrets;
-mod seeing;
 mod status;
 mod streaming;
 mod uses;

@@ -219,14 +219,18 @@ fn a_port_that_is_taken_says_how_to_mend_it() {
 }
 
 #[test]
-fn the_configuration_is_printed_and_flags_of_fleets_are_refused() {
+fn the_configuration_is_printed_and_flags_of_fleets_are_refused_alone() {
     let (code, said) = said_at_end(&["--print-config", "--admin-listen", "", "--node-id", "a"]);
     assert_eq!(code, Some(0));
     for line in ["admin_listen = \"\"", "no_public_metrics = false", "node_id = \"a\""] {
         assert!(said.lines().any(|said| said == line), "{line:?} is not in\n{said}");
     }
-    for flag in ["--cluster-listen", "--cluster-peers", "--bootstrap-expect", "--data-dir"] {
-        assert_eq!(run_to_end(&[flag, "1"]), Some(2), "{flag}");
+    for (flag, value) in
+        [("--cluster-peers", "a:1"), ("--bootstrap-expect", "1"), ("--data-dir", "x")]
+    {
+        let (code, said) = said_at_end(&[flag, value]);
+        assert_eq!(code, Some(2), "{flag}");
+        assert!(said.contains(&format!("{flag} is for a fleet")), "{said}");
     }
     let (code, said) = said_at_end(&["--admin-lisen", "x"]);
     assert_eq!(code, Some(2));

@@ -222,7 +222,7 @@ fn the_query_fills_the_send_page_as_text() {
 }
 
 #[test]
-fn flags_of_later_builds_and_misspelt_flags_are_refused() {
+fn flags_that_say_too_little_and_misspelt_flags_are_refused() {
     for flag in ["--cluster-listen", "--tls-listen", "--max-actve", "--nonsense"] {
         let code = run_to_end(&[flag, "127.0.0.1:0"]);
         assert_eq!(code, Some(2), "{flag}");

@@ -110,6 +110,9 @@ fn the_life_of_the_node_is_a_few_lines() {
 #[test]
 fn bad_input_is_not_logged() {
     let server = Server::start(&FLAGS);
+    eventually("its start is logged", SOON, || {
+        lines(&server).iter().any(|line| line["fields"]["message"] == "serving")
+    });
     let before = lines(&server).len();
     for bytes in [
         "GET / HTTP/1.1\r\n\r\n",

@@ -159,3 +159,16 @@ pub struct CancelFlags {
     #[command(flatten)]
     pub link: Link,
 }
+
+/// The flags of `health`.
+#[derive(Debug, Args)]
+#[command(after_help = help::HEALTH, max_term_width = 100)]
+pub struct HealthFlags {
+    /// Which probe of the admin listener to ask.
+    #[arg(value_name = "URL", value_hint = ValueHint::Url)]
+    #[arg(default_value = "http://127.0.0.1:9090/readyz")]
+    pub url: PipeUrl,
+    /// What every command can say about the connection.
+    #[command(flatten)]
+    pub link: Link,
+}

@@ -83,6 +83,16 @@ ones see a cut. Whoever knows the URL can do so.
 Exit codes: 0 cancelled; 1 no answer; 2 usage; 3 refused, also when nobody is there; 4 cannot
 connect; 130, 143 on SIGINT, SIGTERM.";
 
+/// Behind the help of `health`.
+pub const HEALTH: &str = "\
+Examples:
+  hoody-pipe health                                # does the node on this machine want clients?
+  hoody-pipe health http://127.0.0.1:9090/livez    # does it run?
+
+For the health checks of containers, which have no curl. Says why not, on stderr.
+
+Exit codes: 0 yes; 1 no answer; 2 usage; 3 no; 4 cannot connect; 130, 143 on SIGINT, SIGTERM.";
+
 /// Behind the help of `completions`.
 pub const COMPLETIONS: &str = "\
 Examples:

@@ -10,7 +10,9 @@ mod words;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-pub use flags::{CancelFlags, Common, Link, ProgressFlags, ReceiveFlags, SendFlags, StatusFlags};
+pub use flags::{
+    CancelFlags, Common, HealthFlags, Link, ProgressFlags, ReceiveFlags, SendFlags, StatusFlags,
+};
 pub use words::{HeaderLine, PipeUrl, TransferId};
 
 use super::error::{Error, Fault};
@@ -28,6 +30,8 @@ pub enum Errand {
     Progress(ProgressFlags),
     /// DELETE.
     Cancel(CancelFlags),
+    /// Whether a node wants clients.
+    Health(HealthFlags),
 }
 
 /// A `send` whose words go together.
@@ -61,13 +65,14 @@ impl Errand {
             Self::Status(flags) => (&flags.url, &flags.link),
             Self::Progress(flags) => (&flags.url, &flags.link),
             Self::Cancel(flags) => (&flags.url, &flags.link),
+            Self::Health(flags) => (&flags.url, &flags.link),
         };
         link.suits(url)?;
         match &self {
             Self::Send(upload) => upload.is_sensible()?,
             Self::Receive(flags) => flags.is_sensible()?,
             Self::Progress(flags) => leads_to(&flags.url, &["status"])?,
-            Self::Status(_) | Self::Cancel(_) => {}
+            Self::Status(_) | Self::Cancel(_) | Self::Health(_) => {}
         }
         Ok(self)
     }

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod crowds;
 mod pace;
 
 use std::cell::RefCell;

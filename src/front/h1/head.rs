@@ -15,14 +15,20 @@ use crate::front::transport::Transport;
 use crate::http::request::is_host;
 use crate::http::{BodyKind, Refusal, RequestHead, target};
 
-/// Most bytes of a head (spec §20).
-const HEAD_MAX: usize = 128 << 10;
+/// What a stranger may make a listener hold for a head, and for how long.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Most bytes of a head.
+    pub bytes: usize,
+    /// A head arrives within this, and a new connection says something within this.
+    pub wait: Duration,
+}
+
+/// For clients (spec §12, §20).
+pub const CLIENTS: Limits = Limits { bytes: 128 << 10, wait: Duration::from_secs(10) };
 
 /// Most fields of a head (spec §20).
 const FIELDS_MAX: usize = 96;
-
-/// A head arrives within this, and a new connection says something within this (spec §12).
-const HEAD_WAIT: Duration = Duration::from_secs(10);
 
 /// A connection between two requests is closed after this (spec §12).
 const IDLE_WAIT: Duration = Duration::from_secs(30);
@@ -59,17 +65,18 @@ pub async fn read(
     buf: &mut BytesMut,
     peer: IpAddr,
     first: bool,
+    limits: Limits,
 ) -> Result<Read, Refusal> {
-    let silence = if first { HEAD_WAIT } else { IDLE_WAIT };
+    let silence = if first { limits.wait } else { IDLE_WAIT };
     // What has come already is the beginning of a head.
-    let silence = if buf.is_empty() { silence } else { HEAD_WAIT };
+    let silence = if buf.is_empty() { silence } else { limits.wait };
     let mut until = Instant::now() + silence;
     let mut scan = Scan::default();
     loop {
         let had = buf.len();
         if had > 0 {
             let end = scan.head_end(buf)?;
-            if end.unwrap_or(had) > HEAD_MAX {
+            if end.unwrap_or(had) > limits.bytes {
                 return Err(Refusal::HeadTooLarge);
             }
             if let Some(len) = end {
@@ -82,7 +89,7 @@ pub async fn read(
         }
         match timeout_at(until, fill(io, buf)).await {
             Ok(Ok(0) | Err(_)) => return Ok(Read::End),
-            Ok(Ok(_)) if had == 0 && !first => until = Instant::now() + HEAD_WAIT,
+            Ok(Ok(_)) if had == 0 && !first => until = Instant::now() + limits.wait,
             Ok(Ok(_)) => {}
             Err(_) if buf.is_empty() => return Ok(Read::End),
             Err(_) => return Err(Refusal::HeadTimeout),
@@ -91,7 +98,7 @@ pub async fn read(
 }
 
 /// Adds one read to `buf`. Cancel-safe: `buf` grows only when bytes have arrived.
-async fn fill(io: &Transport, buf: &mut BytesMut) -> std::io::Result<usize> {
+pub async fn fill(io: &Transport, buf: &mut BytesMut) -> std::io::Result<usize> {
     std::future::poll_fn(|cx| {
         let had = buf.len();
         buf.resize(had + READ, 0);

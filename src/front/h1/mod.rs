@@ -4,9 +4,9 @@
 //! Costs a few kilobytes for a waiting client and sees it leave at once. Knows no pages: what is
 //! not pipe traffic is handed back to [`super::accept`].
 
-mod answer;
+pub mod answer;
 mod body;
-mod head;
+pub mod head;
 mod receive;
 mod send;
 mod status;
@@ -52,7 +52,7 @@ pub async fn serve(io: Transport, peer: IpAddr, ctx: Rc<Context>) -> Option<Else
     let mut read = BytesMut::new();
     let mut first = true;
     loop {
-        let parsed = match Box::pin(head::read(&io, &mut read, peer, first)).await {
+        let parsed = match Box::pin(head::read(&io, &mut read, peer, first, head::CLIENTS)).await {
             Ok(head::Read::Head(parsed)) => *parsed,
             Ok(head::Read::Http2) => return Some(Elsewhere::Http2(io, read)),
             Ok(head::Read::End) => return None,

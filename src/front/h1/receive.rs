@@ -183,7 +183,7 @@ impl Answer {
                 let bytes = answer::encode(self.version, &reply, self.close, false);
                 (bytes.into(), Framing::Plain)
             }
-            Opening::Stream { head, id } => {
+            Opening::Stream { head, id, .. } => {
                 let mut headers = receive::opening(head, &self.asked, &self.path, id);
                 let framing = self.frame(&mut headers, head.length);
                 let mut bytes = answer::head(self.version, StatusCode::OK, &headers);

@@ -86,8 +86,11 @@ pub async fn exchange(mut x: Exchange<'_>, request: SendRequest, head: Head) -> 
             drop(sending);
             Box::pin(talk.failed(&why)).await
         }
-        // The client is gone; dropping the sender leaves.
-        None => After::Close,
+        // The client is gone.
+        None => {
+            Box::pin(sending.leave()).await;
+            After::Close
+        }
     }
 }
 

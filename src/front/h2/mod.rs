@@ -27,10 +27,10 @@ use bytes::{Bytes, BytesMut};
 use tokio::time::{Instant, Sleep, timeout};
 
 use super::context::Context;
-use super::gate::Descriptor;
 use super::h1::linger;
 use super::site::Site;
 use super::transport::Transport;
+use crate::edge::Descriptor;
 use wire::{Book, Wire};
 
 /// Streams of a connection at once (spec §20).

@@ -204,7 +204,7 @@ impl Words {
                 reply.headers.insert(CONTENT_LENGTH, HeaderValue::from(reply.body.len()));
                 ((reply.status, reply.headers), reply.body)
             }
-            Opening::Stream { head, id } => {
+            Opening::Stream { head, id, .. } => {
                 let mut headers = receive::opening(head, &self.asked, &self.path, id);
                 if let Some(length) = head.length {
                     headers.insert(CONTENT_LENGTH, HeaderValue::from(length));

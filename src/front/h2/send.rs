@@ -64,8 +64,8 @@ pub async fn exchange(mut x: Exchange, request: SendRequest, head: Head, held: O
             talk.x.body = sending.into_body().map(Upload::into_source);
             Box::pin(talk.failed(&why)).await;
         }
-        // The client is gone; dropping the sender leaves.
-        None => {}
+        // The client is gone.
+        None => Box::pin(sending.leave()).await,
     }
 }
 

@@ -164,7 +164,7 @@ fn fleet() -> Value {
     exact(json!({
         "node": text(),
         "region": text(),
-        "state": { "enum": ["leader", "follower", "candidate", "learner"] },
+        "state": { "enum": ["leader", "follower", "candidate", "learner", "joining", "stopped"] },
         "leader": text_or_null(),
         "term": count(),
         "epoch": count(),
@@ -172,7 +172,7 @@ fn fleet() -> Value {
             "id": text(),
             "addr": text_or_null(),
             "region": text(),
-            "health": text(),
+            "health": { "enum": ["joining", "up", "draining", "down"] },
             "voter": { "type": "boolean" },
             "share": { "type": "number", "minimum": 0, "maximum": 1 },
         })) },

@@ -100,7 +100,7 @@ fn ended(transfer: TransferId) -> Call {
     let (result, bytes, whole, n, receivers) = (Ok(()), 7, 1, 1, 0);
     let (elapsed_ms, hashed, digest) = (0, false, None);
     let outcome = Outcome { result, bytes, whole, n, receivers, elapsed_ms, hashed, digest };
-    Call::Ended { transfer, outcome }
+    Call::Ended { transfer, sender: seat("s1").party, outcome }
 }
 
 fn leave(text: &str) -> Call {
@@ -123,6 +123,7 @@ fn word(answer: &Answer) -> String {
         Answer::Tell { notice: Notice::Connected, .. } => "connected".to_owned(),
         Answer::Tell { .. } => "told".to_owned(),
         Answer::Left { seat, .. } => format!("{} left", show(seat)),
+        Answer::Freed { .. } => "freed".to_owned(),
         Answer::Cancelled { found, .. } => format!("cancelled {found}"),
         Answer::Snapshot { snapshot, .. } => match snapshot.as_ref().map(|s| &s.state) {
             Some(State::Failed(why)) => format!("sees failed {why:?}"),
@@ -151,7 +152,7 @@ fn a_name_has_an_actor_while_somebody_is_there() {
         names.call("/b", ready(transfer, vec![seat("s2"), seat("r2")]));
         names.quiet("/b").await;
         assert_eq!(names.load(), (0, 1));
-        names.call("/b", Call::Released { transfer });
+        names.call("/b", Call::Released { transfer, sender: seat("s1").party });
         names.quiet("/b").await;
         assert_eq!(names.load(), (0, 1), "it drains");
         names.call("/b", ended(transfer));
@@ -167,12 +168,14 @@ fn only_an_arrival_or_a_start_wakes_a_name() {
         let mut names = Names::new(10, 10, TransferId::random);
         let transfer = TransferId::from_u128(1);
         names.call("/a", Call::Unready { transfer });
-        names.call("/a", Call::Released { transfer });
+        names.call("/a", Call::Released { transfer, sender: seat("s1").party });
         names.call("/a", ended(transfer));
         names.call("/a", leave("r1"));
         names.call("/a", Call::Leave { seat: seat("r1"), ask: true, why: None });
+        names.registry.deliver(&path("/a"), ReplyTo(1), Call::Gone { link: ReplyTo(1) });
+        names.call("/a", Call::Evict);
         assert_eq!(names.registry.names(), 0);
-        assert_eq!(names.hear(1).await, ["r1 left"]);
+        assert_eq!(names.hear(3).await, ["freed", "freed", "r1 left"]);
 
         names.call("/a", Call::Cancel { asker: seat("r1").party, reason: None });
         assert_eq!(names.hear(1).await, ["cancelled false"]);
@@ -363,6 +366,146 @@ fn a_flood_of_arrivals_at_one_name_is_turned_away() {
     });
 }
 
+const NEAR: ReplyTo = ReplyTo(1);
+const FAR: ReplyTo = ReplyTo(2);
+
+#[test]
+fn a_lost_link_is_heard_where_somebody_came_over_it() {
+    run(async {
+        let mut names = Names::new(10, 10, TransferId::random);
+        names.registry.deliver(&path("/a"), FAR, attach("r1", None));
+        names.attach("/b", &["r2"]);
+        // Said before the loss, and lost with the link.
+        names.registry.deliver(&path("/c"), FAR, attach("r3", None));
+        names.registry.lost(FAR);
+        assert_eq!(names.hear(3).await, ["r1 parked", "r2 parked", "r3 parked"]);
+        names.quiet("/a").await;
+        names.quiet("/c").await;
+        assert_eq!(names.load(), (1, 0), "nobody but r2 waits");
+
+        // For a moment nobody is admitted, since older ones may be on their way.
+        names.attach("/a", &["s1"]);
+        names.registry.deliver(&path("/a"), NEAR, attach("r1/2", None));
+        names.attach("/b", &["s2"]);
+        assert_eq!(names.hear(2).await, ["s2 parked", "begin Sender"]);
+        names.begun().await;
+        let heard = names.hear(2).await;
+        assert_eq!(heard, ["r1 parked", "s1 parked"], "the one that is back goes first");
+        names.begun().await;
+        assert_eq!(names.registry.panics(), 0);
+    });
+}
+
+#[test]
+fn a_link_that_shares_its_mark_with_a_lost_one_loses_nothing() {
+    run(async {
+        let mut names = Names::new(10, 10, TransferId::random);
+        names.registry.deliver(&path("/a"), FAR, attach("r1", None));
+        names.registry.lost(ReplyTo(FAR.0 + u64::from(u64::BITS)));
+        names.attach("/a", &["s1"]);
+        assert_eq!(names.hear(2).await, ["r1 parked", "s1 parked"]);
+        names.begun().await;
+    });
+}
+
+#[test]
+fn names_that_move_send_their_parties_away() {
+    run(async {
+        let mut names = Names::new(10, 10, TransferId::random);
+        names.call("/a", attach("s1", Some("label")));
+        names.call("/a", watch("r5"));
+        names.attach("/b", &["r2"]);
+        assert_eq!(names.hear(3).await, ["s1 parked", "sees waiting", "r2 parked"]);
+        names.attach("/c", &["r3"]);
+        names.registry.retain(|name| *name == path("/b"));
+        let mut heard = names.hear(4).await;
+        heard.sort();
+        assert_eq!(heard, ["r3 lost", "r3 parked", "r5 lost", "s1 lost"]);
+        assert_eq!((names.registry.names(), names.load()), (1, (1, 0)));
+        assert_eq!(names.registry.load().spectators, 0);
+
+        // Its id is free, and a name that is back is a name like any other.
+        names.call("/b", attach("s4", Some("label")));
+        assert_eq!(names.hear(1).await, ["s4 parked"]);
+        names.begun().await;
+        names.attach("/a", &["s1/2"]);
+        assert_eq!(names.hear(1).await, ["s1 parked"]);
+    });
+}
+
+#[test]
+fn a_name_that_was_elsewhere_shows_nothing_of_before() {
+    run(async {
+        let mut names = Names::new(10, 10, TransferId::random);
+        let transfers = [("/a", 1), ("/c", 2), ("/b", 3)];
+        for (name, number) in transfers {
+            let transfer = TransferId::from_u128(number);
+            names.call(name, ready(transfer, vec![seat("s1"), seat("r1")]));
+            names.call(name, ended(transfer));
+            if name != "/b" {
+                assert_eq!(names.hear(1).await, ["freed"]);
+            }
+        }
+        // The end of one of them is heard only after its name has moved.
+        names.registry.retain(|name| *name == path("/c"));
+        assert_eq!(names.hear(1).await, ["freed"]);
+        for (name, seen) in [("/a", "sees idle"), ("/b", "sees idle"), ("/c", "sees complete")] {
+            names.call(name, status(None));
+            assert_eq!(names.hear(1).await, [seen], "{name}");
+        }
+        // Whoever knows the id of a transfer is still told what became of it.
+        names.call("/a", status(Some(TransferId::from_u128(1))));
+        assert_eq!(names.hear(1).await, ["sees complete"]);
+    });
+}
+
+#[test]
+fn a_name_that_collects_has_an_actor_until_all_are_admitted() {
+    run(async {
+        let mut names = Names::new(0, 10, TransferId::random);
+        names.call("/a", Call::Collect);
+        names.attach("/a", &["r1"]);
+        names.quiet("/a").await;
+        assert_eq!((names.registry.names(), names.load()), (1, (0, 0)));
+        assert_eq!(names.hear(1).await, ["r1 refused PendingCap"]);
+        assert_eq!(names.registry.names(), 0);
+
+        // One that is back needs no room.
+        names.call("/a", Call::Collect);
+        names.attach("/a", &["r1", "s1/2"]);
+        assert_eq!(names.hear(2).await, ["r1 parked", "s1 parked"]);
+        names.begun().await;
+        assert_eq!(names.load(), (1, 1));
+    });
+}
+
+#[test]
+fn a_transfer_that_is_told_of_again_wakes_a_name_and_keeps_its_age() {
+    run(async {
+        let mut names = Names::new(10, 10, TransferId::random);
+        let transfer = TransferId::from_u128(1);
+        let roll = vec![seat("s1"), seat("r1")];
+        let (total, label, released) = (None, None, false);
+        // Longer than this process lives.
+        let (elapsed_ms, bytes, receivers) = (86_400_000, 7, 1);
+        let resume =
+            Call::Resume { transfer, roll, total, label, elapsed_ms, bytes, receivers, released };
+        names.call("/a", resume);
+        names.attach("/a", &["s2"]);
+        assert_eq!(names.hear(1).await, ["s2 refused Active"]);
+        assert_eq!((names.registry.names(), names.load()), (1, (0, 1)));
+        names.call("/a", status(None));
+        let Answer::Snapshot { snapshot: Some(seen), .. } = names.answers.recv().await.unwrap()
+        else {
+            panic!("a question is answered with a snapshot");
+        };
+        assert!(seen.elapsed_ms >= elapsed_ms && seen.bytes == 7, "{seen:?}");
+        names.call("/a", ended(transfer));
+        assert_eq!(names.hear(1).await, ["freed"]);
+        assert_eq!((names.registry.names(), names.load()), (0, (0, 0)));
+    });
+}
+
 /// While true, no match can be made: a defect.
 static BROKEN: AtomicBool = AtomicBool::new(true);
 
@@ -382,9 +525,10 @@ fn a_panic_hits_one_name_only_and_its_parties_attach_again() {
         // The second one makes the match, and the third is still in the mailbox.
         names.attach("/a", &["r1", "r2"]);
         names.call("/a", Call::Cancel { asker: seat("r7").party, reason: None });
-        let mut heard = names.hear(4).await;
+        names.call("/a", ended(TransferId::from_u128(1)));
+        let mut heard = names.hear(5).await;
         heard.sort();
-        assert_eq!(heard, ["cancelled false", "r1 lost", "r2 lost", "s1 lost"]);
+        assert_eq!(heard, ["cancelled false", "freed", "r1 lost", "r2 lost", "s1 lost"]);
         assert_eq!((names.registry.panics(), names.load()), (1, (1, 0)));
 
         // Its id is not free meanwhile, and tells what has happened.

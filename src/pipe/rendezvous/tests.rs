@@ -4,6 +4,7 @@
 //! Parties are `s1`, `s2`, … (senders) and `r1`, `r2`, … (receivers); matches are `x1`, `x2`, … in
 //! the order of their making. `r1/2` is `r1` under its second attempt. All links are link 1 unless
 //! `link=` says otherwise, and an answer to another link is marked `@2`. Spectators are `w1`, `w2`, …
+//! `gone 2` is the loss of link 2, `wake` the moment that the machine has waited for.
 //! The tags `[full]`, `[no-start]`, `[no-watch]` and `[label-taken]` say what the node has no room for;
 //! what it remembers is kept by the real [`Receipts`]. After `⇨` stands the state.
 
@@ -20,7 +21,7 @@ use test_each_file::test_each_path;
 
 use super::*;
 use crate::pipe::receipts::Receipts;
-use crate::pipe::{Attach, PipePath, State};
+use crate::pipe::{Attach, Outcome, PipePath, State};
 
 test_each_path! { in "./src/pipe/testscripts/rendezvous" as scripts => run_script }
 
@@ -56,6 +57,12 @@ enum Command {
         ask: bool,
         #[arg(key)]
         why: Option<String>,
+    },
+    /// A party takes its place elsewhere. Example: withdraw r1 attempt=2
+    Withdraw {
+        who: String,
+        #[arg(key)]
+        attempt: Option<u32>,
     },
     /// The sender's side has started. The roll is that of the match, unless one is given: the
     /// sender first, each with its attempt. Example: ready x1 s1/1 r1/2
@@ -106,6 +113,35 @@ enum Command {
         #[arg(key)]
         link: Option<u64>,
     },
+    /// The sender's side tells of its transfer again, `age` ms after its start. The roll as in `ready`.
+    /// Example: resume x1 s1/1 r1/2 age=100 bytes=7 receivers=1 link=2 released=true
+    Resume {
+        transfer: String,
+        #[arg(optional, many)]
+        roll: Vec<String>,
+        #[arg(key)]
+        link: Option<u64>,
+        #[arg(key)]
+        total: Option<u64>,
+        #[arg(key)]
+        label: Option<String>,
+        #[arg(key, optional)]
+        age: u64,
+        #[arg(key, optional)]
+        bytes: u64,
+        #[arg(key)]
+        receivers: Option<u16>,
+        #[arg(key, optional)]
+        released: bool,
+    },
+    /// A link is lost.
+    Gone(u64),
+    /// The name lives elsewhere now.
+    Evict,
+    /// Older parties may be on their way.
+    Collect,
+    /// The moment has come that the machine has waited for.
+    Wake,
     /// The machine is lost to a defect: what everyone is told. It is kept, to look at it.
     Wreck,
 }
@@ -215,6 +251,7 @@ impl goldenscript::Runner for Script {
                 ruins.into_iter().for_each(|past| self.node.shelve(past));
                 self.machine.wreck()
             }
+            Command::Wake => self.machine.wake(self.node.now, &mut self.node),
             _ => {
                 let (link, call) = self.call(command)?;
                 self.node.tags.clone_from(&context.tags);
@@ -252,27 +289,30 @@ impl Script {
                 let why = why.as_deref().map(failure).transpose()?;
                 one(Call::Leave { seat, ask: *ask, why })
             }
+            Command::Withdraw { who, attempt } => one(Call::Withdraw {
+                seat: Seat { party: party(who)?, attempt: attempt.unwrap_or(1) },
+            }),
             Command::Ready { transfer: x, roll, link, total, label } => {
-                let transfer = transfer(x)?;
-                let given = roll.iter().map(|s| seat(s)).collect::<Result<Vec<_>, _>>()?;
-                let known = self.rolls.get(&transfer).cloned();
-                let (roll, known) = match given.is_empty() {
-                    true => known.ok_or("no such match")?,
-                    false => (given, None),
-                };
-                let (total, label) = (*total, chosen(label).or(known));
+                let (transfer, total) = (transfer(x)?, *total);
+                let (roll, label) = self.roll(transfer, roll, label)?;
                 Ok((link.unwrap_or(1), Call::Ready { transfer, roll, total, label }))
             }
+            Command::Resume { link, .. } => Ok((link.unwrap_or(1), self.resume(command)?)),
+            Command::Gone(link) => one(Call::Gone { link: ReplyTo(*link) }),
+            Command::Evict => one(Call::Evict),
+            Command::Collect => one(Call::Collect),
             Command::Progress { transfer: x, bytes, receivers } => {
                 let (transfer, bytes, receivers) = (transfer(x)?, *bytes, *receivers);
                 one(Call::Progress { transfer, bytes, receivers })
             }
             Command::Unready(x) => one(Call::Unready { transfer: transfer(x)? }),
-            Command::Released(x) => one(Call::Released { transfer: transfer(x)? }),
+            Command::Released(x) => {
+                one(Call::Released { transfer: transfer(x)?, sender: party("s1")? })
+            }
             Command::Ended { transfer: x, bytes, why, hashed } => {
                 let result = why.as_deref().map(failure).transpose()?.map_or(Ok(()), Err);
                 let outcome = outcome(self.node.now, *bytes, result, *hashed);
-                one(Call::Ended { transfer: transfer(x)?, outcome })
+                one(Call::Ended { transfer: transfer(x)?, sender: party("s1")?, outcome })
             }
             Command::Cancel { reason, link } => {
                 let call = Call::Cancel { asker: party("d1")?, reason: reason.clone() };
@@ -285,8 +325,46 @@ impl Script {
                 Ok((link.unwrap_or(1), Call::Watch { watcher: party(who)? }))
             }
             Command::Unwatch(who) => one(Call::Unwatch { watcher: party(who)? }),
-            Command::Clock(_) | Command::Wreck => Err("not a call".into()),
+            Command::Clock(_) | Command::Wake | Command::Wreck => Err("not a call".into()),
         }
+    }
+
+    fn resume(&self, command: &Command) -> Result<Call, Box<dyn Error>> {
+        let Command::Resume {
+            transfer: x,
+            roll,
+            link: _,
+            total,
+            label,
+            age,
+            bytes,
+            receivers,
+            released,
+        } = command
+        else {
+            return Err("not a resume".into());
+        };
+        let transfer = transfer(x)?;
+        let (roll, label) = self.roll(transfer, roll, label)?;
+        let receivers = receivers.unwrap_or(receivers_of(&roll));
+        let (total, elapsed_ms, bytes, released) = (*total, *age, *bytes, *released);
+        Ok(Call::Resume { transfer, roll, total, label, elapsed_ms, bytes, receivers, released })
+    }
+
+    /// Everyone in a transfer and the id that was chosen for it: as given, or as in its match.
+    fn roll(
+        &self,
+        transfer: TransferId,
+        given: &[String],
+        label: &Option<String>,
+    ) -> Result<(Vec<Seat>, Option<PublicId>), Box<dyn Error>> {
+        let given = given.iter().map(|s| seat(s)).collect::<Result<Vec<_>, _>>()?;
+        let known = self.rolls.get(&transfer).cloned();
+        let (roll, known) = match given.is_empty() {
+            true => known.ok_or("no such match")?,
+            false => (given, None),
+        };
+        Ok((roll, chosen(label).or(known)))
     }
 
     /// The sender's side remembers who is in a match.
@@ -322,15 +400,10 @@ fn outcome(now: Millis, bytes: u64, result: Result<(), Failure>, hashed: bool) -
 
 /// What a simulation may look at.
 impl Rendezvous {
-    /// The public ids held by this name: those that waiting senders chose, and those of transfers.
-    pub(crate) fn ids(&self) -> impl Iterator<Item = PublicId> {
-        let waiting = self.places.iter().filter_map(|p| p.label.clone());
-        waiting.chain(self.transfers().filter(|m| m.is_streaming()).map(Match::public))
-    }
-
-    /// Everyone here who waits or is matched.
+    /// Everyone here who waits or is matched, and who was taken down.
     pub(crate) fn present(&self) -> Vec<Seat> {
-        self.places.iter().map(|p| p.seat).collect()
+        let held = self.collecting.iter().flat_map(|c| c.seats()).map(|(_, seat)| seat);
+        self.places.iter().map(|p| p.seat).chain(held).collect()
     }
 
     /// Panics unless the state is one of those that well-behaved parties can bring about.
@@ -415,6 +488,7 @@ fn show(Output { to, answer }: &Output) -> String {
         Answer::Reject { seat, why } => format!("{} refused: {why:?}", show_seat(seat)),
         Answer::Fail { seat, why } => format!("{} failed: {why:?}", show_seat(seat)),
         Answer::Lost { seat } => format!("{} lost", show_seat(seat)),
+        Answer::Freed { transfer, .. } => format!("{} freed", show_transfer(*transfer)),
         Answer::Begin { transfer, sender, receivers, role } => {
             let receivers: Vec<String> = receivers.iter().map(show_seat).collect();
             let (x, s, r) = (show_transfer(*transfer), show_seat(sender), receivers.join(" "));
@@ -449,13 +523,24 @@ fn show(Output { to, answer }: &Output) -> String {
 fn state(machine: &Rendezvous) -> String {
     let mut parts: Vec<String> = machine.n.iter().map(|n| format!("n={n}")).collect();
     parts.extend(machine.places.iter().map(|place| {
-        format!("{} {}", show_seat(&place.seat), format!("{:?}", place.phase).to_lowercase())
+        let phase = match place.phase {
+            Phase::Parked => "parked",
+            Phase::Matched => "matched",
+            Phase::Expected { .. } => "expected",
+        };
+        format!("{} {phase}", show_seat(&place.seat))
     }));
     parts.extend(machine.current.iter().map(|m| {
         format!("{} {}", show_transfer(m.id), if m.is_streaming() { "streaming" } else { "begun" })
     }));
     parts.extend(machine.draining.iter().map(|m| format!("{} draining", show_transfer(m.id))));
-    parts.extend(machine.doomed.iter().map(|(seat, _)| format!("{} doomed", show_seat(seat))));
+    parts.extend(machine.doomed.iter().map(|d| format!("{} doomed", show_seat(&d.seat))));
+    parts.extend(machine.aborted.iter().map(|a| format!("{} aborted", show_transfer(a.id))));
+    let held = machine.collecting.iter().flat_map(|c| c.seats());
+    parts.extend(held.map(|(_, seat)| format!("{} held", show_seat(&seat))));
+    let askers = machine.collecting.iter().flat_map(|c| c.askers());
+    parts.extend(askers.map(|(_, seat)| format!("{} held", show_party(seat.party))));
+    parts.extend(machine.collecting.iter().map(|c| format!("collecting until {}", c.until())));
     let labels = machine.ids().filter(|id| !show_id(id).starts_with('x'));
     parts.extend(labels.map(|label| format!("label {label}")));
     if machine.spectators() > 0 {

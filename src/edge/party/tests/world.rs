@@ -1,12 +1,19 @@
-//! A model of both edges' shells over the two real machines, party and rendezvous, of one name. No
-//! clocks, no bytes; back-off is left out, and a give-up may come at any moment.
+//! A model of both edges' shells over the real machines of one name: parties, each at a node of its
+//! own, and two owners. No bytes; back-off is left out, time passes only where it is said, and a
+//! give-up may come at any moment.
+
+mod owner;
+mod road;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
+pub(super) use owner::Owner;
+use road::{Item, Post, Road};
+
 use super::super::*;
-use crate::pipe::progress::Past;
-use crate::pipe::rendezvous::{Output, Rendezvous, Room};
-use crate::pipe::{Attach, Call, Outcome, PartyId, PublicId, ReplyTo, Snapshot};
+use crate::edge::judge::{Verdict, judge};
+use crate::pipe::rendezvous::Output;
+use crate::pipe::{Attach, Call, Outcome, PartyId, PublicId, ReplyTo};
 
 /// Senders are the first ones, receivers the rest.
 const SENDERS: usize = 3;
@@ -17,15 +24,29 @@ const N: u16 = 2;
 pub(super) const SPECTATORS: usize = 2;
 const SPECTATOR: u64 = 8;
 
-/// One thing that happens. The number is a party, taken modulo those there are.
+/// The owners are numbered from 1 for parties, and from 0 here.
+pub(super) const OWNERS: usize = 2;
+
+/// Longer than a name collects.
+const MOMENT: u64 = 600;
+
+/// Longer than anybody is expected back.
+const LONG: u64 = 11_000;
+
+/// One thing that happens. The first number is a party, taken modulo those there are, the second an
+/// owner.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Op {
     /// The next party comes.
     Arrive,
-    /// A call of this party reaches the machine.
-    Call(usize),
-    /// This party hears what has come for it.
-    Hear(usize),
+    /// A call of this party reaches this owner.
+    Call(usize, usize),
+    /// The same, and what is ahead of the owner's view has been held for long enough.
+    Late(usize, usize),
+    /// This party hears what has come for it from this owner.
+    Hear(usize, usize),
+    /// This party hears what has come for it from other parties.
+    Meet(usize),
     /// This party's client leaves.
     Leave(usize),
     /// This party's wait passes.
@@ -46,27 +67,49 @@ pub(super) enum Op {
     Unwatch(usize),
     /// The machine is lost to a panic.
     Defect,
-}
-
-/// What comes for a party.
-#[derive(Debug)]
-enum Post {
-    Answer(Answer),
-    /// A lane of this receiver, for a sender.
-    Lane(TransferId, Seat),
-    /// This receiver's lane was undone, or has started.
-    Undone(TransferId),
-    Started(TransferId),
+    /// A new view, in which this owner has the name.
+    View(usize),
+    /// This party learns of the newest view.
+    Learn(usize),
+    /// This owner learns of the next view.
+    OwnerLearns(usize),
+    /// This owner learns of the newest view, whatever was in between.
+    OwnerSkips(usize),
+    /// The link of this party to this owner breaks; what was under way still arrives, or is lost.
+    Break(usize, usize, bool),
+    /// This party's side notices that.
+    Notice(usize, usize),
+    /// A link stands again.
+    Relink(usize, usize),
+    /// Some time passes.
+    Time,
+    /// Everything under way arrives.
+    Quiet,
 }
 
 /// A party with the part of its shell that matters here.
 pub(super) struct Client {
     party: Party,
     arrived: u64,
-    /// Calls on their way to the machine.
-    calls: VecDeque<Call>,
-    posts: VecDeque<Post>,
+    /// To each owner and back.
+    roads: [Road; OWNERS],
+    /// What has come from other parties.
+    posts: VecDeque<Lanes>,
     stage: Stage,
+    /// The matches that it has heard of.
+    heard: HashSet<TransferId>,
+    /// Its transfer has freed the name.
+    released: bool,
+}
+
+/// What one party has for another.
+#[derive(Debug)]
+enum Lanes {
+    /// A lane of this receiver, for a sender.
+    Lane(TransferId, Seat),
+    /// This receiver's lane was undone, or has started.
+    Undone(TransferId),
+    Started(TransferId),
 }
 
 #[derive(Debug, PartialEq)]
@@ -81,13 +124,16 @@ enum Stage {
     Over,
 }
 
-#[derive(Default)]
 pub(super) struct World {
-    pub(super) machine: Rendezvous,
+    pub(super) owners: [Owner; OWNERS],
     pub(super) clients: Vec<Client>,
+    /// The clock of the parties, which do not look at it here, and that of the owners.
+    clock: Instant,
     now: u64,
-    /// What the node remembers.
-    pub(super) node: Node,
+    /// Who has the name in each view, from the first on.
+    views: Vec<usize>,
+    /// The last link that was made.
+    link: u64,
     /// Who watches, and has not seen an end.
     watching: [bool; SPECTATORS],
     /// Who must have come to an end when all is quiet, because a DELETE has found it.
@@ -96,59 +142,19 @@ pub(super) struct World {
     transfers: HashMap<TransferId, Vec<Seat>>,
 }
 
-/// A node with room for everything, which holds ids and remembers that something is over.
-#[derive(Default)]
-pub(super) struct Node {
-    minted: u128,
-    /// Ids of what waits or runs.
-    pub(super) living: HashSet<PublicId>,
-    /// What the name shows.
-    shown: Option<Snapshot>,
-}
-
-impl Room for Node {
-    fn wait(&mut self) -> bool {
-        true
-    }
-
-    fn start(&mut self) -> bool {
-        true
-    }
-
-    fn watch(&mut self, there: usize) -> bool {
-        assert!(there < SPECTATORS);
-        true
-    }
-
-    fn mint(&mut self) -> TransferId {
-        self.minted += 1;
-        TransferId::from_u128(self.minted)
-    }
-
-    fn take(&mut self, id: &PublicId, again: bool) -> bool {
-        self.living.insert(id.clone()) || again
-    }
-
-    fn give_back(&mut self, id: &PublicId) {
-        self.living.remove(id);
-    }
-
-    fn shelve(&mut self, past: Past) {
-        assert!(past.last.is_over() && (past.named || past.kept || past.last.id.is_some()));
-        if let Some(id) = &past.last.id {
-            assert!(self.living.remove(id), "{id:?} is over twice");
+impl Default for World {
+    fn default() -> Self {
+        Self {
+            owners: [Owner::new(1), Owner::new(2)],
+            clients: Vec::new(),
+            clock: Instant::now(),
+            now: 1 << 30,
+            views: vec![0],
+            link: 0,
+            watching: [false; SPECTATORS],
+            cancelled: Vec::new(),
+            transfers: HashMap::new(),
         }
-        if past.named {
-            self.shown = Some(past.last);
-        }
-    }
-
-    fn forget(&mut self) {
-        self.shown = None;
-    }
-
-    fn recall(&mut self, _: Option<&PublicId>) -> Option<Snapshot> {
-        self.shown.clone()
     }
 }
 
@@ -158,8 +164,10 @@ impl World {
         let some = |i| one(i, self.clients.len());
         match op {
             Op::Arrive => self.arrive(),
-            Op::Call(i) => drop(some(i).map(|i| self.call(i))),
-            Op::Hear(i) => drop(some(i).map(|i| self.hear(i))),
+            Op::Call(i, o) => drop(some(i).map(|i| self.call(i, o % OWNERS, false))),
+            Op::Late(i, o) => drop(some(i).map(|i| self.call(i, o % OWNERS, true))),
+            Op::Hear(i, o) => drop(some(i).map(|i| self.hear(i, o % OWNERS))),
+            Op::Meet(i) => drop(some(i).map(|i| self.hear_others(i))),
             Op::Leave(i) => drop(some(i).map(|i| self.gone(i))),
             Op::Deadline(i) => drop(some(i).map(|i| self.feed(i, Input::Deadline))),
             Op::GiveUp(i) => drop(some(i).map(|i| self.give_up(i))),
@@ -170,6 +178,19 @@ impl World {
             Op::Watch(i) => self.watch(i % SPECTATORS),
             Op::Unwatch(i) => self.unwatch(i % SPECTATORS),
             Op::Defect => self.defect(),
+            Op::View(o) => self.views.push(o % OWNERS),
+            Op::Learn(i) => drop(some(i).map(|i| self.learn(i))),
+            Op::OwnerLearns(o) => drop(self.owner_learns(o % OWNERS, 1)),
+            Op::OwnerSkips(o) => drop(self.owner_learns(o % OWNERS, usize::MAX)),
+            Op::Break(i, o, late) => {
+                if let Some(i) = some(i) {
+                    self.clients[i].roads[o % OWNERS].break_off(late);
+                }
+            }
+            Op::Notice(i, o) => drop(some(i).map(|i| self.clients[i].roads[o % OWNERS].notice())),
+            Op::Relink(i, o) => drop(some(i).map(|i| self.relink(i, o % OWNERS))),
+            Op::Time => self.pass(MOMENT),
+            Op::Quiet => self.settle(),
         }
     }
 
@@ -185,27 +206,96 @@ impl World {
         self.clients.push(Client {
             party: Party::new(Seat { party, attempt: 0 }, role),
             arrived: self.now,
-            calls: VecDeque::new(),
+            roads: Default::default(),
             posts: VecDeque::new(),
             stage: Stage::Waiting,
+            heard: HashSet::new(),
+            released: false,
         });
+        for o in 0..OWNERS {
+            self.relink(i, o);
+        }
+        self.learn(i);
         self.feed(i, Input::Arrive);
     }
 
-    /// The next call of a party reaches the machine. True if there was one.
-    fn call(&mut self, i: usize) -> bool {
-        let Some(call) = self.clients[i].calls.pop_front() else { return false };
-        self.step(i as u64, call);
+    /// A party learns of the newest view. True if it is new to it.
+    fn learn(&mut self, i: usize) -> bool {
+        let epoch = self.views.len() as u64;
+        let new = self.clients[i].party.epoch() < epoch;
+        let owner = self.views.last().map(|&o| 1 + o as u64);
+        if new && self.clients[i].stage != Stage::Over {
+            self.feed(i, Input::View { epoch, owner });
+        }
+        new && self.clients[i].stage != Stage::Over
+    }
+
+    /// An owner learns of so many views. True if there was one.
+    fn owner_learns(&mut self, o: usize, views: usize) -> bool {
+        let newest = self.views.len();
+        let Owner { epoch, .. } = self.owners[o];
+        let next = newest.min(epoch.saturating_add(views));
+        let had = self.views[epoch - 1] == o;
+        let has = self.views[next - 1] == o;
+        self.owners[o].epoch = next;
+        self.owners[o].fresh |= has && !had;
+        if next != epoch && !has {
+            self.step(o, ReplyTo(u64::MAX), Call::Evict);
+        }
+        next != epoch
+    }
+
+    /// A link is made, if none stands. True if there is a new one.
+    fn relink(&mut self, i: usize, o: usize) -> bool {
+        let link = self.link + 1;
+        let made = self.clients[i].roads[o].make(link);
+        self.link += u64::from(made);
+        made
+    }
+
+    fn pass(&mut self, time: u64) {
+        self.now += time;
+        for o in 0..OWNERS {
+            self.owners[o].fresh = false;
+            let outputs = self.owners[o].wake(self.now);
+            self.tell(o, outputs);
+        }
+    }
+
+    /// The next call of a party reaches an owner. True if there was one.
+    fn call(&mut self, i: usize, o: usize, late: bool) -> bool {
+        let known = self.owners[o].epoch as u64;
+        let Some((link, item)) = self.clients[i].roads[o].take_up(known, late) else {
+            return false;
+        };
+        let from = ReplyTo(link);
+        let (epoch, call) = match item {
+            Item::Gone => return self.step(o, from, Call::Gone { link: from }),
+            Item::Call(epoch, call) => (epoch, call),
+        };
+        let mine = self.views[self.owners[o].epoch - 1] == o;
+        match judge(epoch <= known, mine, &call) {
+            Verdict::Deliver => {
+                if matches!(call, Call::Attach(_)) && self.owners[o].fresh {
+                    self.step(o, from, Call::Collect);
+                }
+                self.step(o, from, call)
+            }
+            Verdict::Moved(seat) => {
+                self.clients[i].roads[o].say(link, Post::Moved(seat, known));
+                true
+            }
+            Verdict::Ignore => true,
+        }
+    }
+
+    fn step(&mut self, o: usize, from: ReplyTo, call: Call) -> bool {
+        let outputs = self.owners[o].step(self.now, from, call);
+        self.tell(o, outputs);
         true
     }
 
-    fn step(&mut self, from: u64, call: Call) {
-        let outputs = self.machine.step(self.now, ReplyTo(from), call, &mut self.node);
-        self.machine.check();
-        self.tell(outputs);
-    }
-
-    fn tell(&mut self, outputs: Vec<Output>) {
+    fn tell(&mut self, o: usize, outputs: Vec<Output>) {
         for Output { to, answer } in outputs {
             match answer {
                 Answer::Cancelled { .. } => continue,
@@ -222,58 +312,106 @@ impl World {
                 }
                 _ => {}
             }
-            let inbox = &mut self.clients[usize::try_from(to.0).unwrap()];
-            inbox.posts.push_back(Post::Answer(answer));
+            for client in &mut self.clients {
+                client.roads[o].say(to.0, Post::Answer(answer.clone()));
+            }
         }
     }
 
-    /// A party hears one thing. True if there was one.
-    fn hear(&mut self, i: usize) -> bool {
-        let Some(post) = self.clients[i].posts.pop_front() else { return false };
+    /// A party hears one thing from an owner. True if there was one.
+    fn hear(&mut self, i: usize, o: usize) -> bool {
+        let Some((link, post)) = self.clients[i].roads[o].take_down() else { return false };
+        if self.clients[i].stage == Stage::Over {
+            // Nobody is there any more.
+            return true;
+        }
+        let (from, silent) = (1 + o as u64, self.clock);
         match post {
             Post::Answer(Answer::Abort { transfer, .. }) => self.abort(i, transfer),
-            Post::Answer(answer) => self.feed(i, Input::Owner(answer)),
-            Post::Lane(x, seat) => self.lane(i, x, seat),
-            Post::Undone(x) if self.clients[i].stage == Stage::Offered(x) => {
+            Post::Answer(answer) => {
+                if let Answer::Begin { transfer, .. } = &answer {
+                    self.clients[i].heard.insert(*transfer);
+                }
+                self.feed(i, Input::Owner { from, answer });
+            }
+            Post::Moved(seat, epoch) => self.feed(i, Input::Moved { from, seat, epoch }),
+            Post::Up => self.feed(i, Input::LinkUp { owner: from, link }),
+            Post::Down => self.feed(i, Input::LinkDown { owner: from, link, silent }),
+        }
+        true
+    }
+
+    /// A party hears one thing from another. True if there was one. A lane of a match that it has not
+    /// heard of is held.
+    fn hear_others(&mut self, i: usize) -> bool {
+        let Client { posts, heard, .. } = &mut self.clients[i];
+        if matches!(posts.front(), Some(Lanes::Lane(x, _)) if !heard.contains(x)) {
+            return false;
+        }
+        let Some(post) = posts.pop_front() else { return false };
+        match post {
+            Lanes::Lane(x, seat) => self.lane(i, x, seat),
+            Lanes::Undone(x) if self.clients[i].stage == Stage::Offered(x) => {
                 self.clients[i].stage = Stage::Waiting;
                 self.feed(i, Input::Undone(x));
             }
-            Post::Started(x) if self.clients[i].stage == Stage::Offered(x) => {
+            Lanes::Started(x) if self.clients[i].stage == Stage::Offered(x) => {
                 self.clients[i].stage = Stage::Streaming(x);
                 self.feed(i, Input::Started(x));
             }
-            Post::Undone(_) | Post::Started(_) => {}
+            Lanes::Undone(_) | Lanes::Started(_) => {}
         }
         true
     }
 
     fn feed(&mut self, i: usize, input: Input) {
-        let acts = self.clients[i].party.step(input);
+        let acts = self.clients[i].party.step(self.clock, input);
         for act in acts {
             match act {
-                Act::Attach { seat, .. } => self.attach(i, seat),
-                Act::Leave { seat, ask, why } => self.say(i, Call::Leave { seat, ask, why }),
-                Act::Unready { transfer } => self.say(i, Call::Unready { transfer }),
+                Act::Attach { owner, seat, .. } => {
+                    let link = self.attach(i, owner, seat);
+                    self.feed(i, Input::Sent { link });
+                }
+                Act::Leave { owner, seat, ask, why } => {
+                    self.say(i, owner, Call::Leave { seat, ask, why });
+                }
+                Act::Withdraw { owner, seat } => {
+                    self.say(i, owner, Call::Withdraw { seat });
+                }
+                Act::Unready { owner, transfer } => {
+                    self.say(i, owner, Call::Unready { transfer });
+                }
+                Act::Ready { owner, transfer } => self.announce(i, owner, transfer, false),
+                Act::Resume { owner, transfer } => self.announce(i, owner, transfer, true),
                 Act::Meet { transfer, sender, receivers } => {
                     self.meet(i, transfer, sender, receivers);
                 }
                 Act::LetGo => self.let_go(i),
                 Act::Refused(_) | Act::Failed(_) => self.clients[i].stage = Stage::Over,
-                Act::Admitted { .. } => {}
+                Act::Admitted { .. } | Act::Counted { .. } => {}
             }
         }
     }
 
-    fn say(&mut self, i: usize, call: Call) {
-        self.clients[i].calls.push_back(call);
+    /// Over which link, if one stands.
+    fn say(&mut self, i: usize, owner: u64, call: Call) -> Option<u64> {
+        let Client { party, roads, .. } = &mut self.clients[i];
+        roads[usize::try_from(owner).unwrap() - 1].ask(party.epoch(), call)
     }
 
-    fn attach(&mut self, i: usize, seat: Seat) {
+    /// Says it to everybody who was ever told of the transfer.
+    fn say_all(&mut self, i: usize, call: &Call) {
+        let told: Vec<u64> = self.clients[i].party.told().collect();
+        for owner in told {
+            self.say(i, owner, call.clone());
+        }
+    }
+
+    fn attach(&mut self, i: usize, owner: u64, seat: Seat) -> Option<u64> {
         let Client { party, arrived, .. } = &self.clients[i];
         let (role, age_ms) = (party.role, self.now - arrived);
-        let chosen = || PublicId::from(&*format!("the-id-of-sender-{i}"));
-        let label = (role == Role::Sender).then(chosen);
-        self.say(i, Call::Attach(Attach { seat, role, n: N, age_ms, label }));
+        let label = (role == Role::Sender).then(|| label(i));
+        self.say(i, owner, Call::Attach(Attach { seat, role, n: N, age_ms, label }))
     }
 
     fn meet(&mut self, i: usize, x: TransferId, sender: Seat, receivers: Vec<Seat>) {
@@ -286,8 +424,8 @@ impl World {
         let seat = self.clients[i].party.seat();
         let at = usize::try_from(sender.party.seq).unwrap();
         match self.clients[at].stage {
-            Stage::Over => self.clients[i].posts.push_back(Post::Undone(x)),
-            _ => self.clients[at].posts.push_back(Post::Lane(x, seat)),
+            Stage::Over => self.clients[i].posts.push_back(Lanes::Undone(x)),
+            _ => self.clients[at].posts.push_back(Lanes::Lane(x, seat)),
         }
     }
 
@@ -299,7 +437,7 @@ impl World {
             }
             _ => {
                 let receiver = usize::try_from(seat.party.seq).unwrap();
-                return self.clients[receiver].posts.push_back(Post::Undone(x));
+                return self.clients[receiver].posts.push_back(Lanes::Undone(x));
             }
         }
         let Stage::Gathering(_, invited, here) = &self.clients[i].stage else { return };
@@ -319,14 +457,32 @@ impl World {
         for seat in &invited {
             assert_eq!(self.client(seat).party.seat(), *seat, "{seat:?} was moved while pinned");
             let receiver = usize::try_from(seat.party.seq).unwrap();
-            self.clients[receiver].posts.push_back(Post::Started(x));
+            self.clients[receiver].posts.push_back(Lanes::Started(x));
         }
-        self.feed(i, Input::Started(x));
-        let sender = self.clients[i].party.seat();
-        let roll = std::iter::once(sender).chain(invited.iter().copied()).collect();
         assert!(self.transfers.insert(x, invited).is_none(), "{x} has started twice");
-        let label = Some(PublicId::from(&*format!("the-id-of-sender-{i}")));
-        self.say(i, Call::Ready { transfer: x, roll, total: None, label });
+        self.feed(i, Input::Started(x));
+    }
+
+    fn announce(&mut self, i: usize, owner: u64, transfer: TransferId, again: bool) {
+        let sender = self.clients[i].party.seat();
+        let receivers = self.transfers[&transfer].iter().copied();
+        let roll = std::iter::once(sender).chain(receivers).collect();
+        let (total, label, elapsed_ms) = (None, Some(label(i)), 0);
+        let (bytes, receivers, released) = (0, N, self.clients[i].released);
+        let call = match again {
+            true => Call::Resume {
+                transfer,
+                roll,
+                total,
+                label,
+                elapsed_ms,
+                bytes,
+                receivers,
+                released,
+            },
+            false => Call::Ready { transfer, roll, total, label },
+        };
+        self.say(i, owner, call);
     }
 
     /// A sender drops its lanes.
@@ -335,47 +491,58 @@ impl World {
         if let Stage::Gathering(x, _, here) = stage {
             for seat in here {
                 let receiver = usize::try_from(seat.party.seq).unwrap();
-                self.clients[receiver].posts.push_back(Post::Undone(x));
+                self.clients[receiver].posts.push_back(Lanes::Undone(x));
             }
         }
     }
 
-    fn give_up(&mut self, i: usize) {
+    /// A party has waited for long enough: for the lanes of a match, with a lane for the match, or for
+    /// the owner's word after its deadline. True if it has waited.
+    fn give_up(&mut self, i: usize) -> bool {
+        if self.clients[i].party.is_leaving() {
+            self.feed(i, Input::Deadline);
+            return true;
+        }
         if let Stage::Gathering(x, ..) = self.clients[i].stage {
             self.feed(i, Input::Undone(x));
+            return true;
+        }
+        let Some(Lanes::Lane(x, _)) = self.clients[i].posts.front() else { return false };
+        let x = *x;
+        self.clients[i].heard.insert(x)
+    }
+
+    /// The transfer of which this is the sender.
+    fn sends(&self, i: usize) -> Option<TransferId> {
+        match (&self.clients[i].stage, self.clients[i].party.role) {
+            (Stage::Streaming(x), Role::Sender) => Some(*x),
+            _ => None,
         }
     }
 
     fn report(&mut self, i: usize) {
-        if let (Stage::Streaming(x), Role::Sender) =
-            (&self.clients[i].stage, self.clients[i].party.role)
-        {
-            let (transfer, bytes, receivers) = (*x, self.now, N);
-            self.say(i, Call::Progress { transfer, bytes, receivers });
+        let Some(transfer) = self.sends(i) else { return };
+        let (bytes, receivers) = (self.now, N);
+        if let Some(owner) = self.clients[i].party.owner() {
+            self.say(i, owner, Call::Progress { transfer, bytes, receivers });
         }
     }
 
     fn release(&mut self, i: usize) {
-        if let (Stage::Streaming(x), Role::Sender) =
-            (&self.clients[i].stage, self.clients[i].party.role)
-        {
-            let transfer = *x;
-            self.say(i, Call::Released { transfer });
-        }
+        let Some(transfer) = self.sends(i) else { return };
+        self.clients[i].released = true;
+        let sender = self.clients[i].party.seat().party;
+        self.say_all(i, &Call::Released { transfer, sender });
     }
 
     /// A sender's transfer is over, and with it the requests of its receivers.
     fn end(&mut self, i: usize) {
-        let (Stage::Streaming(x), Role::Sender) =
-            (&self.clients[i].stage, self.clients[i].party.role)
-        else {
-            return;
-        };
-        let transfer = *x;
+        let Some(transfer) = self.sends(i) else { return };
         let (result, bytes, whole, n, receivers) = (Ok(()), 0, N, N, 0);
         let (elapsed_ms, hashed, digest) = (0, false, None);
         let outcome = Outcome { result, bytes, whole, n, receivers, elapsed_ms, hashed, digest };
-        self.say(i, Call::Ended { transfer, outcome });
+        let sender = self.clients[i].party.seat().party;
+        self.say_all(i, &Call::Ended { transfer, sender, outcome });
         for seat in self.transfers[&transfer].clone() {
             let receiver = usize::try_from(seat.party.seq).unwrap();
             self.clients[receiver].stage = Stage::Over;
@@ -395,9 +562,9 @@ impl World {
         self.clients[i].stage = Stage::Over;
         for post in std::mem::take(&mut self.clients[i].posts) {
             match post {
-                Post::Lane(x, seat) => {
+                Lanes::Lane(x, seat) => {
                     let receiver = usize::try_from(seat.party.seq).unwrap();
-                    self.clients[receiver].posts.push_back(Post::Undone(x));
+                    self.clients[receiver].posts.push_back(Lanes::Undone(x));
                 }
                 post => self.clients[i].posts.push_back(post),
             }
@@ -414,67 +581,94 @@ impl World {
     /// The DELETE finds everyone who has a place, and the transfer that streams; or else it finds
     /// the transfer that drains.
     fn cancel(&mut self) {
-        let present = self.machine.present();
+        let present = self.owners[0].machine.present();
         self.cancelled.extend(present.iter().map(|seat| seat.party));
         let asker = PartyId { origin: 9, boot: 0, seq: 0 };
-        self.step(u64::MAX, Call::Cancel { asker, reason: None });
+        self.step(0, ReplyTo(u64::MAX), Call::Cancel { asker, reason: None });
     }
 
     /// A panic in the actor: everyone is told, and the next arrival finds a fresh machine. What was
     /// cancelled in the old one may wait again.
     fn defect(&mut self) {
         self.cancelled.clear();
-        let machine = std::mem::take(&mut self.machine);
-        machine.ruins(self.now).into_iter().for_each(|past| self.node.shelve(past));
-        self.tell(machine.wreck());
+        let outputs = self.owners[0].defect(self.now);
+        self.tell(0, outputs);
     }
 
     fn watch(&mut self, i: usize) {
         self.watching[i] = true;
-        self.step(u64::MAX, Call::Watch { watcher: spectator(i) });
+        self.step(0, ReplyTo(u64::MAX), Call::Watch { watcher: spectator(i) });
     }
 
     pub(super) fn unwatch(&mut self, i: usize) {
-        self.step(u64::MAX, Call::Unwatch { watcher: spectator(i) });
+        self.step(0, ReplyTo(u64::MAX), Call::Unwatch { watcher: spectator(i) });
         self.watching[i] = false;
     }
 
-    /// Lets everything that is under way arrive. A match that cannot start is given up.
+    /// Lets everything that is under way arrive; everybody learns of the newest view, and all links
+    /// stand. A match that cannot start is given up.
     pub(super) fn settle(&mut self) {
         for _ in 0..10_000 {
             let mut busy = false;
+            for o in 0..OWNERS {
+                busy |= self.owner_learns(o, 1);
+                for i in 0..self.clients.len() {
+                    busy |= self.clients[i].roads[o].notice() | self.relink(i, o);
+                    busy |= self.call(i, o, false) | self.hear(i, o);
+                }
+            }
             for i in 0..self.clients.len() {
-                busy |= self.call(i) | self.hear(i);
+                busy |= self.learn(i) | self.hear_others(i);
             }
-            if busy {
+            if busy || (0..self.clients.len()).any(|i| self.give_up(i)) {
                 continue;
+            } else if self.owners.iter().any(|owner| owner.machine.wakes().is_some()) {
+                self.pass(LONG);
+            } else {
+                return;
             }
-            let gathers = |c: &Client| matches!(c.stage, Stage::Gathering(..));
-            let Some(stuck) = self.clients.iter().position(gathers) else { return };
-            self.give_up(stuck);
         }
         panic!("never quiet");
     }
 
-    /// When all is quiet, each party that waits has its place, and nobody has one who does not.
+    /// When all is quiet, each party that waits has its place at the owner of the newest view, nobody
+    /// has one who does not, and nothing is left at the other owner.
     pub(super) fn check_quiet(&self) {
+        let o = self.views.last().copied().unwrap();
+        let Owner { machine, node, .. } = &self.owners[o];
         let waiting = self.clients.iter().filter(|c| c.stage == Stage::Waiting);
         let mut waiting: Vec<Seat> = waiting.map(|c| c.party.seat()).collect();
-        let mut present = self.machine.present();
+        let mut present = machine.present();
         waiting.sort_by_key(|seat| seat.party);
         present.sort_by_key(|seat| seat.party);
-        assert_eq!(waiting, present, "who waits, and who has a place: {:?}", self.machine);
+        assert_eq!(waiting, present, "who waits, and who has a place: {machine:?}");
         let watching = self.watching.iter().filter(|watching| **watching).count();
-        assert_eq!(self.machine.spectators(), watching);
-        let held: HashSet<PublicId> = self.machine.ids().collect();
-        assert_eq!(held, self.node.living, "ids of what waits or runs, and of nothing else");
+        assert_eq!(machine.spectators(), watching);
+        let held: HashSet<PublicId> = machine.ids().collect();
+        assert_eq!(held, node.living, "ids of what waits or runs, and of nothing else");
+        for i in 0..self.clients.len() {
+            let told = self.sends(i).is_none() || held.contains(&label(i));
+            assert!(told, "the owner does not know the transfer of sender {i}: {machine:?}");
+        }
         for party in &self.cancelled {
             let client = &self.clients[usize::try_from(party.seq).unwrap()];
             assert_eq!(client.stage, Stage::Over, "{party:?} was cancelled and is still there");
         }
+        let pairs = waiting.iter().filter(|seat| seat.party.seq.is_multiple_of(3)).count();
+        let free = pairs > 0 && waiting.len() - pairs >= usize::from(N);
+        let idle = (0..self.clients.len()).all(|i| self.sends(i).is_none());
+        assert!(!(free && idle), "they wait apart: {machine:?}");
+        self.owners.iter().enumerate().filter(|(other, _)| *other != o).for_each(|(_, owner)| {
+            owner.check_empty();
+        });
     }
 }
 
 fn spectator(i: usize) -> PartyId {
     PartyId { origin: SPECTATOR, boot: 0, seq: i as u64 }
+}
+
+/// The id that a sender has chosen.
+fn label(i: usize) -> PublicId {
+    PublicId::from(&*format!("the-id-of-sender-{i}"))
 }

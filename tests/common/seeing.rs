@@ -52,10 +52,16 @@ pub fn watch(server: &Server, name: &str) -> Spectator {
 }
 
 impl Spectator {
-    /// The next event: its name and data. Ids count from 1.
+    /// The next event: its name and data. Ids count from 1, and comments are passed over.
     #[track_caller]
     pub fn event(&mut self) -> (String, Value) {
-        let name = self.field("event: ");
+        let mut line = self.raw.line();
+        while line == ":keepalive" {
+            assert_eq!(self.raw.line(), "");
+            line = self.raw.line();
+        }
+        let name = line.strip_prefix("event: ");
+        let name = name.unwrap_or_else(|| panic!("{line:?} is no event")).to_owned();
         self.id += 1;
         assert_eq!(self.field("id: "), self.id.to_string());
         let data = serde_json::from_str(&self.field("data: ")).expect("data is JSON");

@@ -1,8 +1,6 @@
-//! A control link: ordered frames between the node a client is at (its edge) and the node that
-//! owns the client's key (the owner).
+//! The link of a node to itself: no queue, no task, no codec.
 //!
-//! The edge end sends frames up, the owner end sends frames down. This file has the link of a node
-//! to itself: no queue, no task, no codec. [`End::send`] calls the handler of the other end on the
+//! The edge end sends frames up, the owner end sends frames down. [`End::send`] calls the handler of the other end on the
 //! caller's own thread and returns when it has returned. What the frames mean, and who handles
 //! them, is not known here.
 //!
@@ -15,9 +13,7 @@
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-/// Identifies a link. A newer link between the same two nodes has a greater id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct LinkId(pub u64);
+use super::LinkId;
 
 /// Takes the frames that arrive at one end.
 pub type Handler<T> = Arc<dyn Fn(LinkId, T) + Send + Sync>;

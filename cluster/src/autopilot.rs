@@ -1,0 +1,400 @@
+//! Which members vote: three, or five in a fleet of seven and more. From what the leader knows to
+//! one change at a time.
+//!
+//! A vote is added before one is taken, so the fleet never hangs on fewer nodes than it must. Pure.
+//! Knows no clock, no network and not how a vote is cast.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::roll::Roll;
+use crate::view::{Health, Member, NodeId};
+
+/// A member may vote when it has been up for so long.
+const STEADY: Duration = Duration::from_secs(10);
+
+/// Who said good-bye keeps its vote for so long: a restart for a new release changes no voters.
+const FAREWELL: Duration = Duration::from_secs(60);
+
+/// Who has been down for so long is forgotten.
+const LOST: Duration = Duration::from_secs(24 * 3600);
+
+/// So many members are worth five voters.
+const FIVE_FROM: usize = 7;
+
+/// The leader's knowledge at one moment.
+#[derive(Debug)]
+pub(crate) struct Bench<'a> {
+    /// The leader, which is this node.
+    pub me: NodeId,
+    pub roll: &'a Roll,
+    /// Who votes.
+    pub voters: &'a BTreeSet<NodeId>,
+    /// Who only listens.
+    pub learners: &'a BTreeSet<NodeId>,
+    /// Who has all of the log that matters.
+    pub caught_up: &'a BTreeSet<NodeId>,
+    /// A change of the voters was left half done, by a leader that died over it.
+    pub unsettled: bool,
+}
+
+/// One change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// Ends a change of the voters that was left half done.
+    Settle,
+    /// Lets a member listen.
+    Listen(NodeId),
+    /// Gives a listener a vote.
+    Promote(NodeId),
+    /// Takes a vote; the member goes on listening.
+    Demote(NodeId),
+    /// Takes its vote, if it has one, and lets it listen no more.
+    Remove(NodeId),
+    /// Strikes a member off the roll.
+    Forget(NodeId),
+}
+
+/// How long everybody has been what it is.
+#[derive(Debug, Default)]
+pub(crate) struct Autopilot {
+    since: BTreeMap<NodeId, (State, Duration)>,
+}
+
+/// Health and life of a member; of somebody who votes or listens and is no member, nothing.
+type State = Option<(Health, u64)>;
+
+impl Autopilot {
+    /// The next change, if there is anything to change. `now` is on any clock that never goes back.
+    /// Ask again when it has been made, or has failed.
+    pub(crate) fn step(&mut self, now: Duration, bench: &Bench<'_>) -> Option<Action> {
+        self.observe(now, bench);
+        if bench.unsettled {
+            return Some(Action::Settle);
+        }
+        let members = bench.roll.view().members();
+        let absent = members.iter().find(|it| !bench.listens(it.id) && it.health != Health::Down);
+        if let Some(member) = absent {
+            return Some(Action::Listen(member.id));
+        }
+        self.promotion(now, bench)
+            .or_else(|| self.dismissal(now, bench))
+            .or_else(|| self.removal(now, bench))
+    }
+
+    fn observe(&mut self, now: Duration, bench: &Bench<'_>) {
+        let members = bench.roll.view().members().iter().map(|member| member.id);
+        let all = members.chain(bench.voters.iter().chain(bench.learners).copied());
+        let states: BTreeMap<NodeId, State> = all.map(|id| (id, bench.state(id))).collect();
+        self.since.retain(|id, (known, _)| states.get(id) == Some(known));
+        for (id, state) in states {
+            self.since.entry(id).or_insert((state, now));
+        }
+    }
+
+    /// How long it has been what it is.
+    fn lasted(&self, now: Duration, id: NodeId) -> Duration {
+        self.since.get(&id).map_or(Duration::ZERO, |(_, since)| now.saturating_sub(*since))
+    }
+
+    /// A vote for a steady member, when fewer than there should be can be cast.
+    fn promotion(&self, now: Duration, bench: &Bench<'_>) -> Option<Action> {
+        let casting = bench.voters.iter().filter(|id| self.can_vote(now, bench, **id)).count();
+        let steady = |member: &&Member| {
+            member.health == Health::Up
+                && bench.learners.contains(&member.id)
+                && bench.caught_up.contains(&member.id)
+                && self.lasted(now, member.id) >= STEADY
+        };
+        let spare = bench.roll.view().members().iter().find(steady)?;
+        (casting < wanted(bench.roll)).then_some(Action::Promote(spare.id))
+    }
+
+    /// One vote less, when there are too many: first of those that cannot cast it.
+    fn dismissal(&self, now: Duration, bench: &Bench<'_>) -> Option<Action> {
+        if bench.voters.len() <= wanted(bench.roll) {
+            return None;
+        }
+        let others = bench.voters.iter().filter(|id| **id != bench.me);
+        let rank = |id: &&NodeId| {
+            let health = bench.roll.view().member(**id).map(|member| member.health);
+            (!self.can_vote(now, bench, **id), health != Some(Health::Up), id.0)
+        };
+        others.max_by_key(rank).map(|id| Action::Demote(*id))
+    }
+
+    /// Who is no longer a member, or should no longer be one. A vote is taken from it even if that
+    /// leaves fewer than there should be: nobody is there to cast it.
+    fn removal(&self, now: Duration, bench: &Bench<'_>) -> Option<Action> {
+        let expired = |id: &NodeId| {
+            let most = match bench.state(*id) {
+                // A first member that has not come yet, or one whose name another has taken.
+                None => STEADY,
+                Some((Health::Down, _)) if bench.roll.has_left(*id) => FAREWELL,
+                Some((Health::Down, _)) => LOST,
+                Some(_) => return false,
+            };
+            *id != bench.me && self.lasted(now, *id) >= most
+        };
+        let gone = *self.since.keys().find(|id| expired(id))?;
+        Some(if bench.listens(gone) { Action::Remove(gone) } else { Action::Forget(gone) })
+    }
+
+    /// Does this voter's vote count on? Not if it is down, but for a while after a good-bye.
+    fn can_vote(&self, now: Duration, bench: &Bench<'_>, id: NodeId) -> bool {
+        let Some(member) = bench.roll.view().member(id) else { return false };
+        member.health != Health::Down || bench.roll.has_left(id) && self.lasted(now, id) < FAREWELL
+    }
+}
+
+impl Bench<'_> {
+    fn listens(&self, id: NodeId) -> bool {
+        self.voters.contains(&id) || self.learners.contains(&id)
+    }
+
+    fn state(&self, id: NodeId) -> State {
+        self.roll.view().member(id).map(|member| (member.health, member.boot))
+    }
+}
+
+/// How many should vote.
+fn wanted(roll: &Roll) -> usize {
+    let members = roll.view().members();
+    let here = members.iter().filter(|it| it.health != Health::Down).count();
+    if here >= FIVE_FROM { 5 } else { 3 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::roll::Command;
+
+    /// A fleet in which every change is made at once; a step is a second.
+    #[derive(Default)]
+    struct World {
+        autopilot: Autopilot,
+        roll: Option<Roll>,
+        index: u64,
+        now: Duration,
+        voters: BTreeSet<NodeId>,
+        learners: BTreeSet<NodeId>,
+        lagging: BTreeSet<NodeId>,
+        unsettled: bool,
+        fewest: usize,
+    }
+
+    impl World {
+        /// So many members, all up; the first of them vote. Node 1 leads.
+        fn of(members: u64, voters: u64) -> Self {
+            let mut world = Self { fewest: usize::MAX, ..Self::default() };
+            (1..=members).for_each(|id| world.up(id));
+            world.voters = (1..=voters).map(NodeId).collect();
+            world.learners = (voters + 1..=members).map(NodeId).collect();
+            world
+        }
+
+        fn apply(&mut self, command: Command) {
+            self.index += 1;
+            self.roll.get_or_insert_with(Roll::new).apply(self.index, command);
+        }
+
+        fn up(&mut self, id: u64) {
+            let (name, addr) = (format!("node-{id}"), Some(format!("host-{id}")));
+            let (region, health) = (String::new(), Health::Joining);
+            let boot = self.index + 1;
+            let member = Member { id: NodeId(id), name, addr, region, boot, health };
+            self.apply(Command::Upsert(member));
+            self.health(id, Health::Up, false);
+        }
+
+        fn health(&mut self, id: u64, health: Health, farewell: bool) {
+            let id = NodeId(id);
+            let roll = self.roll.as_ref().unwrap();
+            let boot = roll.view().member(id).unwrap().boot;
+            self.apply(Command::SetHealth { id, boot, health, farewell });
+        }
+
+        /// Lets so many seconds pass and gives what was changed, each with its second.
+        fn run(&mut self, seconds: u64) -> Vec<(u64, Action)> {
+            let mut actions = Vec::new();
+            for second in 0..seconds {
+                let listening: BTreeSet<_> = self.voters.union(&self.learners).copied().collect();
+                let bench = Bench {
+                    me: NodeId(1),
+                    roll: self.roll.as_ref().unwrap(),
+                    voters: &self.voters,
+                    learners: &self.learners,
+                    caught_up: &(&listening - &self.lagging),
+                    unsettled: self.unsettled,
+                };
+                let action = self.autopilot.step(self.now, &bench);
+                self.now += Duration::from_secs(1);
+                if let Some(action) = action {
+                    self.make(action);
+                    actions.push((second, action));
+                }
+                self.fewest = self.fewest.min(self.voters.len());
+            }
+            actions
+        }
+
+        fn make(&mut self, action: Action) {
+            match action {
+                Action::Settle => self.unsettled = false,
+                Action::Listen(id) => assert!(self.learners.insert(id)),
+                Action::Promote(id) => {
+                    assert!(self.learners.remove(&id) && self.voters.insert(id));
+                }
+                Action::Demote(id) => assert!(self.voters.remove(&id) && self.learners.insert(id)),
+                Action::Remove(id) => {
+                    assert!(self.voters.remove(&id) || self.learners.remove(&id));
+                }
+                Action::Forget(id) => self.apply(Command::Forget(id)),
+            }
+            assert!(self.voters.contains(&NodeId(1)), "the leader never removes itself");
+        }
+
+        fn voters(&self) -> Vec<u64> {
+            self.voters.iter().map(|id| id.0).collect()
+        }
+    }
+
+    const fn n(id: u64) -> NodeId {
+        NodeId(id)
+    }
+
+    #[test]
+    fn three_vote_and_five_from_seven_members() {
+        for (members, voters) in
+            [(1, 1), (2, 2), (3, 3), (4, 3), (5, 3), (6, 3), (7, 5), (8, 5), (20, 5)]
+        {
+            let mut world = World::of(members, 1);
+            world.run(60);
+            assert_eq!(world.voters.len(), voters, "of {members}");
+            assert_eq!(world.run(600), [], "of {members}");
+        }
+    }
+
+    #[test]
+    fn too_many_first_voters_are_trimmed_one_by_one() {
+        let mut world = World::of(5, 5);
+        assert_eq!(world.run(9), [(0, Action::Demote(n(5))), (1, Action::Demote(n(4)))]);
+        let mut world = World::of(7, 7);
+        world.run(9);
+        assert_eq!(world.voters(), [1, 2, 3, 4, 5]);
+    }
+
+    #[test]
+    fn a_newcomer_listens_at_once_and_votes_when_it_is_steady() {
+        let mut world = World::of(2, 2);
+        world.run(100);
+        world.up(3);
+        world.lagging.insert(n(3));
+        assert_eq!(world.run(20), [(0, Action::Listen(n(3)))]);
+        world.lagging.clear();
+        assert_eq!(world.run(5), [(0, Action::Promote(n(3)))]);
+        world.up(4);
+        assert_eq!(world.run(50), [(0, Action::Listen(n(4)))]);
+    }
+
+    #[test]
+    fn a_dead_voter_is_replaced_by_a_spare_and_the_spare_comes_first() {
+        let mut world = World::of(4, 3);
+        world.run(30);
+        world.health(2, Health::Down, false);
+        assert_eq!(world.run(9), [(0, Action::Promote(n(4))), (1, Action::Demote(n(2)))]);
+        assert_eq!(world.fewest, 3);
+    }
+
+    #[test]
+    fn a_dead_voter_without_a_spare_keeps_its_vote() {
+        let mut world = World::of(3, 3);
+        world.run(30);
+        world.health(2, Health::Down, false);
+        assert_eq!(world.run(3600), []);
+        world.up(2);
+        assert_eq!(world.run(60), []);
+    }
+
+    #[test]
+    fn a_good_bye_keeps_the_vote_for_a_minute_and_then_all_is_forgotten() {
+        let mut world = World::of(4, 3);
+        world.run(30);
+        world.health(2, Health::Down, true);
+        assert_eq!(
+            world.run(100),
+            [
+                (60, Action::Promote(n(4))),
+                (61, Action::Demote(n(2))),
+                (62, Action::Remove(n(2))),
+                (63, Action::Forget(n(2)))
+            ]
+        );
+    }
+
+    #[test]
+    fn a_restart_within_a_minute_changes_no_voters() {
+        let mut world = World::of(4, 3);
+        world.run(30);
+        world.health(2, Health::Down, true);
+        assert_eq!(world.run(50), []);
+        world.up(2);
+        assert_eq!(world.run(200), []);
+    }
+
+    #[test]
+    fn who_left_for_good_is_removed_also_without_a_spare() {
+        let mut world = World::of(3, 3);
+        world.run(30);
+        world.health(3, Health::Down, true);
+        assert_eq!(world.run(100), [(60, Action::Remove(n(3))), (61, Action::Forget(n(3)))]);
+        assert_eq!(world.voters(), [1, 2]);
+    }
+
+    #[test]
+    fn who_is_down_for_a_day_is_forgotten() {
+        let mut world = World::of(4, 3);
+        world.run(30);
+        world.health(4, Health::Down, false);
+        let day = 24 * 3600;
+        assert_eq!(
+            world.run(day + 9),
+            [(day, Action::Remove(n(4))), (day + 1, Action::Forget(n(4)))]
+        );
+    }
+
+    #[test]
+    fn a_voter_whose_name_was_taken_over_is_replaced_and_removed() {
+        let mut world = World::of(4, 3);
+        world.run(30);
+        world.apply(Command::Forget(n(3)));
+        assert_eq!(
+            world.run(30),
+            [(0, Action::Promote(n(4))), (1, Action::Demote(n(3))), (10, Action::Remove(n(3)))]
+        );
+    }
+
+    #[test]
+    fn a_first_member_has_time_to_come() {
+        let mut world = World::of(2, 3);
+        assert_eq!(world.run(9), []);
+        world.up(3);
+        assert_eq!(world.run(100), []);
+    }
+
+    #[test]
+    fn a_change_that_was_left_half_done_comes_first() {
+        let mut world = World::of(4, 4);
+        world.unsettled = true;
+        assert_eq!(world.run(9), [(0, Action::Settle), (1, Action::Demote(n(4)))]);
+    }
+
+    #[test]
+    fn the_leader_stays_even_when_it_is_said_to_be_gone() {
+        let mut world = World::of(4, 4);
+        world.run(30);
+        world.health(1, Health::Down, true);
+        world.run(200);
+        assert!(world.voters().contains(&1));
+    }
+}
