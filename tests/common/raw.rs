@@ -112,6 +112,11 @@ impl Raw {
         self.stream.try_clone().unwrap()
     }
 
+    /// The port of this side.
+    pub fn port(&self) -> u16 {
+        self.stream.local_addr().unwrap().port()
+    }
+
     /// One read from the socket: what arrived in one segment, unless more came meanwhile.
     #[track_caller]
     pub fn segment(&mut self) -> Vec<u8> {

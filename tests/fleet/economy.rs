@@ -58,7 +58,9 @@ fn copies(fleet: &Fleet, sent: &[u8], to: &[usize], n: usize, copies: usize) {
         sent.len() >> 20
     ));
     let most = copies as f64 * (1.0 + OVERHEAD) + OVERHEAD;
-    assert!((copies as f64..=most).contains(&ratio), "{ratio} copies instead of {copies}");
+    // The last acknowledgements may not have been counted yet.
+    let least = copies as f64 - OVERHEAD;
+    assert!((least..=most).contains(&ratio), "{ratio} copies instead of {copies}");
 }
 
 /// Reads as much as was sent so far, and compares it.

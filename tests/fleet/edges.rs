@@ -304,7 +304,11 @@ fn edge_frozen_while_waiting() {
     expect_complete(&mut sender);
     // The receiver that was away too long: in use while the others stream, otherwise it waits on.
     let mut last = another_sender(&fleet, 0, &format!("{told}?n=2"));
-    let answered = frozen.is_answered();
+    let mut answered = false;
+    eventually("it is told so, or waits", PATIENCE, || {
+        answered = frozen.is_answered();
+        answered || crate::common::seeing::status(fleet.node(0), &told)["activeReceivers"] == 1
+    });
     if !answered {
         let second = fleet.node(2).get(&format!("{told}?n=2"));
         last.line_until("[INFO] Streaming to 2 receiver(s)...");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::common::{SOON, eventually, pattern, timed};
+use crate::common::{PATIENCE, SOON, eventually, pattern, timed};
 use crate::kit::{ALL, Protocol, Relay};
 
 const MESSAGE: &str = "my message";
@@ -62,7 +62,7 @@ fn get_first() {
     for protocol in ALL {
         let path = path();
         let receiver = relay.curl(protocol, &["-fsSN", "-i"], &path);
-        std::thread::sleep(Duration::from_millis(300));
+        relay.until_a_receiver_waits(&path);
         assert_eq!(receiver.output(), b"", "no head before the match");
         send(&relay, protocol, "POST", &path).ended().expect(0);
         assert_message(&receiver.ended());
@@ -76,9 +76,9 @@ fn post_cancel_post() {
     for protocol in ALL {
         let path = path();
         relay.waiting_sender(protocol, &path).kill();
-        eventually("the second POST is taken", SOON, || {
+        eventually("the second POST is taken", PATIENCE, || {
             let second = send(&relay, protocol, "POST", &path);
-            std::thread::sleep(Duration::from_millis(100));
+            eventually("it is answered", PATIENCE, || !second.output().is_empty());
             String::from_utf8_lossy(&second.output()).contains("Waiting")
         });
     }
@@ -90,7 +90,7 @@ fn get_cancel_get() {
     for protocol in ALL {
         let path = path();
         let receiver = relay.receiver(protocol, &path);
-        std::thread::sleep(Duration::from_millis(300));
+        relay.until_a_receiver_waits(&path);
         receiver.kill();
         eventually("the place is free", SOON, || relay.is_idle(&path));
         eventually("the proof has gone too", SOON, || {

@@ -130,7 +130,7 @@ fn lines_come_in_order_and_a_sender_is_told_what_happened() {
         let name = format!("{}?sha256", unique());
         let receiver = relay.receiver(protocol, &name);
         // It has to be there first for the second line.
-        std::thread::sleep(Duration::from_millis(200));
+        relay.until_a_receiver_waits(&name);
         let sender = relay.run(protocol, &["-sS", "-d", "abc"], &name);
         let said = sender.expect(0).text();
         let lines: Vec<String> = said.lines().map(str::to_owned).collect();

@@ -4,7 +4,10 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use serde_json::json;
+
 use crate::common::curl::Ended;
+use crate::common::seeing::status_until;
 use crate::common::{Curl, PATIENCE, Server, eventually};
 
 /// How a client speaks.
@@ -161,6 +164,12 @@ impl Relay {
     pub fn status(&self, protocol: Protocol, args: &[&str], target: &str) -> String {
         let more = ["-sS", "-o", "/dev/null", "-w", "%{http_code}"];
         self.run(protocol, &[&more, args].concat(), target).expect(0).text()
+    }
+
+    /// Waits until the relay knows of one receiver at a name.
+    #[track_caller]
+    pub fn until_a_receiver_waits(&self, target: &str) {
+        status_until(&self.server, target, &json!({"activeReceivers": 1}));
     }
 
     /// Whether nobody is left at a name: a party with another `n` may start a new pipe there.

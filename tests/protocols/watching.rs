@@ -1,6 +1,6 @@
 //! `?status` and `?progress` (spec §16) over every protocol.
 
-use crate::common::{SOON, eventually, unique};
+use crate::common::{PATIENCE, SOON, eventually, unique};
 use crate::kit::{ALL, Relay};
 
 #[test]
@@ -54,9 +54,9 @@ fn a_spectator_may_leave() {
         spectator.expect_output("event: state");
         assert_eq!(relay.status(protocol, &["-m", "5"], &target), "429");
         spectator.kill();
-        eventually("its place is free", SOON, || {
-            let next = relay.curl(protocol, &["-fsSN"], &target);
-            std::thread::sleep(std::time::Duration::from_millis(100));
+        eventually("its place is free", PATIENCE, || {
+            let next = relay.curl(protocol, &["-sSN"], &target);
+            eventually("it is answered", PATIENCE, || !next.output().is_empty());
             String::from_utf8_lossy(&next.output()).contains("event: state")
         });
     }

@@ -183,6 +183,9 @@ fn names_and_reasons_are_never_logged() {
     let mut sender = server.waiting_sender(&format!("{name}?wait=1234"), 1);
     cancel(&server, &format!("{name}?reason=very-secret-reason"));
     expect_failure(&mut sender, "[ERROR] Cancelled: very-secret-reason.");
+    // What was logged by now stands before the line of this.
+    server.assert_usable(&unique());
+    eventually("a transfer is logged", SOON, || server.log().contains("transfer ended"));
     let log = server.log();
     for secret in ["very-secret-name", "very-secret-reason", "wait=1234"] {
         assert!(!log.contains(secret), "{secret} is in the log");

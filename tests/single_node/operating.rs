@@ -75,9 +75,14 @@ fn a_fleet_of_one_shows_itself() {
     let server = with_admin(&["--node-id", "node-a", "--region", "eu-west"]);
     let _waiting = server.waiting_sender(&unique(), 1);
     let _streaming = server.streaming(&unique(), 2);
-    let (head, body) = server.admin_answers("GET", "/cluster", &[]);
-    head.expect(200).expect_field("content-type", "application/json");
-    let shown: Value = serde_json::from_str(&body).unwrap();
+    let mut body = String::new();
+    let mut shown = Value::Null;
+    eventually("the owner knows of both", SOON, || {
+        let (head, text) = server.admin_answers("GET", "/cluster", &[]);
+        head.expect(200).expect_field("content-type", "application/json");
+        (shown, body) = (serde_json::from_str(&text).unwrap(), text);
+        shown["pipes"]["streaming"] == 1
+    });
     let want = serde_json::json!({
         "node": "node-a", "region": "eu-west", "state": "leader", "leader": "node-a",
         "term": 0, "epoch": 1,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::common::server::head;
-use crate::common::{End, SOON, Server, sha256, unique};
+use crate::common::{End, SOON, Server, eventually, sha256, unique};
 use crate::reading::{ALL_GONE, LOST, draining, expect_complete, expect_error, expect_failure};
 use crate::seeing::{assert_has, status, status_until};
 
@@ -318,6 +318,9 @@ fn names_and_reasons_are_never_logged() {
     server.ask("DELETE", &format!("{name}?reason=very-secret-reason")).head().expect(204);
     expect_failure(&mut sender, "[ERROR] Cancelled: very-secret-reason.");
     assert_has(&spectator.done(), &json!({"reason": "Cancelled: very-secret-reason"}));
+    // What was logged by now stands before the line of this.
+    server.assert_usable(&unique());
+    eventually("a transfer is logged", SOON, || server.log().contains("transfer ended"));
     let log = server.log();
     assert!(!log.contains("very-secret"), "{log}");
 }

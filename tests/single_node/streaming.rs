@@ -48,7 +48,8 @@ fn a_byte_takes_no_forty_milliseconds() {
     let mut times: Vec<Duration> =
         (0..50).map(|_| timed(|| (sender.chunk(b"x"), receivers[0].body(1))).1).collect();
     times.sort();
-    assert!(times[25] < Duration::from_millis(20), "median {:?}", times[25]);
+    // Delayed acknowledgements would hit nearly all of them; a busy machine spares a few.
+    assert!(times[5] < Duration::from_millis(20), "{times:?}");
 }
 
 #[test]
