@@ -4,7 +4,7 @@
 
 use super::place::{Doomed, Match, Phase, Place};
 use super::rendezvous::{Millis, Output, Rendezvous, Room};
-use super::{Answer, Attach, Failure, Notice, PartyId, Reject, ReplyTo, Role, Seat};
+use super::{Answer, Attach, Failure, Notice, Reject, ReplyTo, Role, Seat};
 
 impl Rendezvous {
     /// A party whose client waits since then asks for a place.
@@ -25,17 +25,21 @@ impl Rendezvous {
         if let Some(i) = self.places.iter().position(|p| p.seat.party == seat.party) {
             return self.come_back(i, from, seat, out);
         }
-        if let Err(why) = self.admit(since, &attach, room) {
-            let answer = match why {
-                // It comes again and again until they are done.
-                Reject::Mismatch { .. } if seat.attempt > 1 && self.are_younger(since) => {
-                    Answer::Lost { seat }
-                }
-                why => Answer::Reject { seat, why },
-            };
-            return out.push(Output { to: from, answer });
-        }
         let Attach { role, n, label, .. } = attach;
+        let (to, phase, told) = (from, Phase::Parked, None);
+        let place = Place { seat, role, to, since, phase, label, told };
+        match self.admit(&place, n, room) {
+            Ok(()) => self.settle(place, n, room, out),
+            Err(Reject::Mismatch { .. }) if seat.attempt > 1 && self.are_younger(since) => {
+                self.hold_back(place, n, room);
+            }
+            Err(why) => return out.push(place.say(Answer::Reject { seat, why })),
+        }
+        self.confirm(seat, out);
+    }
+
+    /// A party that is admitted takes its place.
+    fn settle(&mut self, place: Place, n: u16, room: &mut dyn Room, out: &mut Vec<Output>) {
         if self.is_free() {
             room.forget();
         }
@@ -43,27 +47,55 @@ impl Rendezvous {
         if let Some(got) = self.n.filter(|there| *there != n) {
             self.make_way_for(n, got, out);
         }
-        self.make_way(since, role, out);
+        self.make_way(place.since, place.role, out);
         self.n.get_or_insert(n);
         // Most names have one waiter for most of their life.
         self.places.reserve_exact(usize::from(self.places.is_empty()));
-        self.places.push(Place {
-            seat,
-            role,
-            to: from,
-            since,
-            phase: Phase::Parked,
-            label,
-            told: None,
-        });
-        self.confirm(role, from, seat, out);
+        self.places.push(place);
+    }
+
+    /// One that is back finds younger ones with another `n` in a match or a transfer: its place is
+    /// behind them.
+    fn hold_back(&mut self, place: Place, n: u16, room: &mut dyn Room) {
+        if let Some(id) = &place.label {
+            // Whoever comes back gets it.
+            room.take(id, true);
+        }
+        self.places.push(Place { phase: Phase::Behind { n }, ..place });
+    }
+
+    /// Nothing has the name any more: those who were held back ask for it, the oldest first. They have
+    /// been told of their places, and senders of their receivers.
+    pub(super) fn step_up(&mut self, room: &mut dyn Room, out: &mut Vec<Output>) {
+        if self.current.is_some() || self.collecting.is_some() {
+            return;
+        }
+        let behind = self.places.extract_if(.., |p| p.phase.behind().is_some());
+        let mut behind: Vec<Place> = behind.collect();
+        if behind.is_empty() {
+            return;
+        }
+        if self.is_free() {
+            self.n = None;
+        }
+        behind.sort_by_key(|p| p.since);
+        for place in behind {
+            let Some(n) = place.phase.behind() else { continue };
+            let place = Place { phase: Phase::Parked, ..place };
+            match self.admit(&place, n, room) {
+                Ok(()) => self.settle(place, n, room, out),
+                Err(why) => self.refuse(&place, why, out),
+            }
+        }
     }
 
     /// A receiver hears of its place; a sender does so at the end of the step: see
     /// [`Rendezvous::inform`].
-    fn confirm(&self, role: Role, to: ReplyTo, seat: Seat, out: &mut Vec<Output>) {
-        if role == Role::Receiver {
-            out.push(Output { to, answer: Answer::Parked { seat, k: self.receivers() } });
+    fn confirm(&self, seat: Seat, out: &mut Vec<Output>) {
+        let place = self.places.iter().find(|p| p.seat == seat && p.role == Role::Receiver);
+        if let Some(place) = place {
+            let k = self.receivers(self.n_of(place));
+            out.push(place.say(Answer::Parked { seat, k }));
         }
     }
 
@@ -82,7 +114,7 @@ impl Rendezvous {
             if self.places[i].role == Role::Receiver {
                 continue;
             }
-            let k = self.receivers_for(self.places[i].seat.party);
+            let k = self.receivers_for(&self.places[i]);
             let Some(told) = self.places[i].told.replace(k) else {
                 let place = &self.places[i];
                 out.push(place.say(Answer::Parked { seat: place.seat, k }));
@@ -97,12 +129,14 @@ impl Rendezvous {
 
     /// How many receivers are there for this sender: not those in the match of another one, and not
     /// those who wait for the next.
-    fn receivers_for(&self, sender: PartyId) -> u16 {
-        let other = self.current.as_ref().is_some_and(|m| !m.is_streaming() && m.sender != sender);
-        let taken = |p: &&Place| other && p.phase == Phase::Matched;
-        let there = self.places.iter().filter(|p| p.role == Role::Receiver && !taken(p)).count();
+    fn receivers_for(&self, sender: &Place) -> u16 {
+        let (party, n) = (sender.seat.party, self.n_of(sender));
+        let other = self.current.as_ref().is_some_and(|m| !m.is_streaming() && m.sender != party);
+        let taken = self.places.iter().filter(|p| p.role == Role::Receiver && other);
+        let taken = taken.filter(|p| p.phase == Phase::Matched && self.n_of(p) == n).count();
+        let there = usize::from(self.receivers(n)).saturating_sub(taken);
         let count = u16::try_from(there + self.away.len()).unwrap_or(u16::MAX);
-        self.n.unwrap_or(u16::MAX).min(count)
+        n.unwrap_or(u16::MAX).min(count)
     }
 
     /// A party that holds a place attaches again, after an undone match.
@@ -112,8 +146,8 @@ impl Rendezvous {
             return;
         }
         let matched = place.phase == Phase::Matched;
-        (place.seat, place.to, place.phase, place.told) = (seat, from, Phase::Parked, None);
-        let role = place.role;
+        let phase = if place.phase.waits() { place.phase } else { Phase::Parked };
+        (place.seat, place.to, place.phase, place.told) = (seat, from, phase, None);
         // It may be back before the word that its match was undone.
         let doom = self.current.as_ref().filter(|_| matched).and_then(|m| m.doom.clone());
         if let Some(why) = doom {
@@ -121,13 +155,13 @@ impl Rendezvous {
             self.lose(&place, Some(why.clone()));
             return out.push(place.fail(why));
         }
-        self.confirm(role, from, seat, out);
+        self.confirm(seat, out);
     }
 
     /// The checks of spec §7 step 10, in its order.
-    fn admit(&self, since: Millis, attach: &Attach, room: &mut dyn Room) -> Result<(), Reject> {
-        let Attach { seat, role, n, label, .. } = attach;
-        let (role, n, back) = (*role, *n, seat.attempt > 1);
+    fn admit(&self, place: &Place, n: u16, room: &mut dyn Room) -> Result<(), Reject> {
+        let Place { seat, role, since, ref label, .. } = *place;
+        let back = seat.attempt > 1;
         let streaming = self.current.as_ref().is_some_and(Match::is_streaming);
         if streaming && !back {
             return Err(Reject::Active);
@@ -154,7 +188,7 @@ impl Rendezvous {
     }
 
     fn is_full(&self, role: Role) -> bool {
-        let there = self.places.iter().filter(|p| p.role == role).count();
+        let there = self.rivals(role).count();
         let slots = match role {
             Role::Sender => 1,
             Role::Receiver => self.n.map_or(usize::MAX, usize::from),
@@ -167,20 +201,24 @@ impl Rendezvous {
         self.youngest(role).is_some_and(|i| self.places[i].since > since)
     }
 
-    /// Does everyone only wait, and came after a party that came at `since`?
+    /// Is nobody in a match, and came everyone after a party that came at `since`?
     fn all_yield(&self, since: Millis) -> bool {
-        let yields = |p: &Place| p.phase == Phase::Parked && p.since > since;
-        self.current.is_none() && self.places.iter().all(yields)
+        self.current.is_none() && self.are_younger(since)
     }
 
-    /// Is nobody here who came before a party that came at `since`?
+    /// Is nobody at the pipe that has the name who came before a party that came at `since`?
     fn are_younger(&self, since: Millis) -> bool {
-        self.places.iter().all(|p| p.since > since)
+        self.places.iter().all(|p| p.since > since || p.phase.behind().is_some())
     }
 
     fn youngest(&self, role: Role) -> Option<usize> {
-        let rivals = self.places.iter().enumerate().filter(|(_, p)| p.role == role);
-        rivals.max_by_key(|(_, p)| p.since).map(|(i, _)| i)
+        self.rivals(role).max_by_key(|(_, p)| p.since).map(|(i, _)| i)
+    }
+
+    /// Who has a slot of this kind, and where.
+    fn rivals(&self, role: Role) -> impl Iterator<Item = (usize, &Place)> {
+        let all = self.places.iter().enumerate();
+        all.filter(move |(_, p)| p.role == role && p.phase.behind().is_none())
     }
 
     /// An older party is back and its place is taken: the youngest that only waits is refused. One
@@ -198,7 +236,8 @@ impl Rendezvous {
         self.refuse(&gone, why, out);
     }
 
-    /// An older party is back with another `n` than those who came meanwhile: they are refused.
+    /// An older party is back with another `n` than those who came meanwhile: they are refused, and who
+    /// is expected back is so when it comes.
     fn make_way_for(&mut self, expected: u16, got: u16, out: &mut Vec<Output>) {
         for gone in std::mem::take(&mut self.places) {
             self.refuse(&gone, Reject::Mismatch { expected, got }, out);
@@ -206,9 +245,12 @@ impl Rendezvous {
         self.n = None;
     }
 
-    /// Its edge cannot refuse a sender any more, and ends its wait as if the owner were gone.
+    /// Its edge cannot refuse a sender any more, and ends its wait as if the owner were gone. One that
+    /// is expected back would not obey: its attempt is over.
     fn refuse(&mut self, gone: &Place, why: Reject, out: &mut Vec<Output>) {
         self.lose(gone, Some(Failure::Unavailable));
-        out.push(gone.say(Answer::Reject { seat: gone.seat, why }));
+        if gone.phase.waits() {
+            out.push(gone.say(Answer::Reject { seat: gone.seat, why }));
+        }
     }
 }

@@ -133,6 +133,7 @@ impl Rendezvous {
     pub(super) fn admit_all(&mut self, now: Millis, room: &mut dyn Room, out: &mut Vec<Output>) {
         let Some(collected) = self.collecting.take_if(|c| c.until <= now) else { return };
         let Collecting { mut held, cancels, .. } = *collected;
+        self.step_up(room, out);
         held.sort_by_key(|held| (held.since, held.attach.seat.attempt == 1));
         for Held { from, since, attach } in held {
             self.attach(since, from, attach, room, out);

@@ -40,6 +40,11 @@ impl Place {
 pub(super) enum Phase {
     /// Waits to be matched.
     Parked,
+    /// Is back with another `n` than that of a younger match, and waits until the name is free of it.
+    Behind {
+        /// The number of receivers it states.
+        n: u16,
+    },
     /// In the match that has begun.
     Matched,
     /// Its match was undone: kept until the party attaches again, but no longer than this.
@@ -50,11 +55,24 @@ pub(super) enum Phase {
 }
 
 impl Phase {
+    /// Does its party just wait, in no match?
+    pub(super) fn waits(self) -> bool {
+        matches!(self, Self::Parked | Self::Behind { .. })
+    }
+
+    /// With which `n` it is held back, if it is.
+    pub(super) fn behind(self) -> Option<u16> {
+        match self {
+            Self::Behind { n } => Some(n),
+            Self::Parked | Self::Matched | Self::Expected { .. } => None,
+        }
+    }
+
     /// Until when a party is expected back.
     pub(super) fn until(self) -> Option<Millis> {
         match self {
             Self::Expected { until } => Some(until),
-            Self::Parked | Self::Matched => None,
+            Self::Parked | Self::Behind { .. } | Self::Matched => None,
         }
     }
 }

@@ -59,7 +59,7 @@ pub struct Rendezvous {
     /// Fixed by the first party until nobody waits and nothing runs (spec §5, `n`).
     pub(super) n: Option<u16>,
     /// Everyone who waits here or is matched but not started. At most one sender and `n` receivers,
-    /// and parties that came back and wait behind a younger match.
+    /// and parties that came back and wait behind a younger match, with the same `n` or another.
     pub(super) places: Vec<Place>,
     /// The match that has begun or the transfer that streams.
     pub(super) current: Option<Match>,
@@ -182,8 +182,9 @@ impl Rendezvous {
     }
 
     fn finish(&mut self, now: Millis, room: &mut dyn Room, out: &mut Vec<Output>) {
-        self.inform(out);
         self.take_back();
+        self.step_up(room, out);
+        self.inform(out);
         self.begin(room, out);
         self.wind_up(room);
         self.show(now, out);
@@ -214,6 +215,11 @@ impl Rendezvous {
     /// The transfer that has the name: no newcomer is let in while it runs.
     pub fn taken_by(&self) -> Option<TransferId> {
         self.current.as_ref().filter(|m| m.is_streaming()).map(|m| m.id)
+    }
+
+    /// How many parties wait behind a younger match or transfer of another `n`.
+    pub fn held_back(&self) -> usize {
+        self.places.iter().filter(|p| p.phase.behind().is_some()).count()
     }
 
     /// How many spectators are here.
@@ -311,7 +317,7 @@ impl Rendezvous {
             out.push(Output { to, answer: Answer::Fail { seat, why: why.clone() } });
         }
         self.doom(&why);
-        let parked = self.places.extract_if(.., |p| p.phase == Phase::Parked);
+        let parked = self.places.extract_if(.., |p| p.phase.waits());
         for place in parked.collect::<Vec<_>>() {
             self.lose(&place, Some(why.clone()));
             out.push(place.fail(why.clone()));
@@ -319,9 +325,17 @@ impl Rendezvous {
         found
     }
 
-    pub(super) fn receivers(&self) -> u16 {
-        let count = self.places.iter().filter(|p| p.role == Role::Receiver).count();
+    /// How many receivers are here for the pipe of this `n`: the one that has the name, or one that
+    /// waits behind it.
+    pub(super) fn receivers(&self, n: Option<u16>) -> u16 {
+        let here = |p: &&Place| p.role == Role::Receiver && self.n_of(p) == n;
+        let count = self.places.iter().filter(here).count();
         u16::try_from(count).unwrap_or(u16::MAX)
+    }
+
+    /// The `n` of the pipe that a place belongs to.
+    pub(super) fn n_of(&self, place: &Place) -> Option<u16> {
+        place.phase.behind().or(self.n)
     }
 }
 

@@ -72,7 +72,7 @@ impl Rendezvous {
         for id in old.ids() {
             room.give_back(&id);
         }
-        out.extend(old.homeless(|p| p.phase == Phase::Parked));
+        out.extend(old.homeless(|p| p.phase.waits()));
     }
 
     /// What everyone here is told when this machine is lost (a defect): waiting parties attach

@@ -129,11 +129,12 @@ impl Rendezvous {
     }
 
     fn waiting(&self) -> Snapshot {
-        let sender = self.places.iter().find(|p| p.role == Role::Sender);
+        let sender =
+            self.places.iter().find(|p| p.role == Role::Sender && p.phase.behind().is_none());
         Snapshot {
             state: State::Waiting,
             has_sender: sender.is_some(),
-            receivers: self.receivers(),
+            receivers: self.receivers(self.n),
             n: self.n,
             id: sender.and_then(|p| p.label.clone()),
             ..Snapshot::idle()

@@ -147,6 +147,7 @@ const LEAST: &[(&str, u64)] = &[
     ("evicted", 2_000),
     ("held", 2_000),
     ("held_in_vain", 10),
+    ("held_back", 3),
     ("collected", 5_000),
     ("superseded", 500),
     ("resumed", 3_000),

@@ -150,7 +150,8 @@ impl World {
     }
 
     fn deliver(&mut self, node: NodeNo, name: usize, from: ReplyTo, call: Call) {
-        if matches!(call, Call::Attach(_)) && self.is_fresh(node, name) {
+        let comes = matches!(call, Call::Attach(_) | Call::Cancel { .. });
+        if comes && self.is_fresh(node, name) {
             self.seen.collected += 1;
             self.step(node, name, ReplyTo(OWN), Call::Collect);
         }
@@ -192,11 +193,13 @@ impl World {
         let mut there = self.nodes[node].mind.names.remove(&name).unwrap_or_default();
         let mut mint = || self.mint();
         let room = &mut Floor { mint: &mut mint };
+        let before = there.machine.held_back();
         let outputs = match call {
             Some((from, call)) => there.machine.step(now, from, call, room),
             None => there.machine.wake(now, room),
         };
         let alarm = there.machine.wakes().map(|at| at - ORIGIN);
+        let held_back = there.machine.held_back();
         let idle = there.machine.is_idle();
         if !idle && there.alarm != alarm {
             there.alarm = alarm;
@@ -207,6 +210,7 @@ impl World {
         if !idle {
             self.nodes[node].mind.names.insert(name, there);
         }
+        self.seen.held_back += held_back.saturating_sub(before) as u64;
         for Output { to, answer } in outputs {
             self.answer(node, to, Down::Answer(answer));
         }

@@ -30,6 +30,8 @@ pub struct Weather {
     /// Of a thousand clients, so many leave, and so many senders break off.
     leave: u32,
     break_off: u32,
+    /// Of a thousand rounds at a name, in so many all state another `n` than in the others.
+    mixed: u32,
     /// How many of each fault.
     flaps: u32,
     storms: u32,
@@ -57,6 +59,7 @@ impl Weather {
         let (trunk_breaks, partitions, stalls) = (bad(50, 12), bad(25, 2), bad(30, 4));
         let (drains, cancels) = (bad(25, 2), bad(20, 3));
         let (leave, break_off) = (some(50, 200), some(50, 200));
+        let mixed = *rng.choice(&[0, 0, 0, 400]).unwrap_or(&0);
         let names = if rng.u32(..10) == 0 { rng.usize(10..=50) } else { rng.usize(1..=6) };
         Self {
             views_only,
@@ -68,6 +71,7 @@ impl Weather {
             until: rng.u64(8_000..30_000),
             leave,
             break_off,
+            mixed,
             flaps,
             storms,
             crashes,
@@ -114,7 +118,7 @@ impl World {
     }
 
     fn plan_clients(&mut self, name: usize) {
-        let Weather { names, until, nodes, .. } = self.weather;
+        let Weather { names, until, nodes, mixed, .. } = self.weather;
         let n = match self.rng.u32(..20) {
             0 if names < 4 => self.rng.u16(10..=30),
             0..12 => 1,
@@ -124,6 +128,7 @@ impl World {
         for _ in 0..rounds {
             let from = self.rng.u64(0..until);
             let spread = *self.rng.choice(&[100, 1000, 6000]).unwrap_or(&100);
+            let n = if self.chance(mixed) { n + 1 } else { n };
             let extra = if self.chance(200) { self.rng.i32(-1..=2) } else { 0 };
             let receivers = (i32::from(n) + extra).max(0);
             let senders = if self.chance(150) { 2 } else { 1 };

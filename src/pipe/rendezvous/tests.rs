@@ -421,6 +421,8 @@ impl Rendezvous {
         let begun = self.current.as_ref().is_some_and(|m| !m.is_streaming());
         let matched = self.places.iter().filter(|p| p.phase == Phase::Matched).count();
         assert!(matched <= if begun { n + 1 } else { 0 }, "matched with nobody: {self:?}");
+        let in_its_way = self.current.is_some() || self.collecting.is_some();
+        assert!(in_its_way || self.held_back() == 0, "held back behind nobody: {self:?}");
     }
 }
 
@@ -525,6 +527,7 @@ fn state(machine: &Rendezvous) -> String {
     parts.extend(machine.places.iter().map(|place| {
         let phase = match place.phase {
             Phase::Parked => "parked",
+            Phase::Behind { .. } => "behind",
             Phase::Matched => "matched",
             Phase::Expected { .. } => "expected",
         };
