@@ -58,8 +58,7 @@ fn config(cases: u32) -> Config {
 }
 
 /// Everything is delivered, nobody is parked apart, and when all have left nothing is left.
-fn live_through(ops: Vec<Op>) {
-    let mut world = World::default();
+fn live_through(mut world: World, ops: Vec<Op>) {
     for op in ops {
         world.run(op);
     }
@@ -80,7 +79,14 @@ proptest! {
     fn nobody_is_parked_apart_and_nothing_is_left(
         ops in proptest::collection::vec(op(), 0..250),
     ) {
-        live_through(ops);
+        live_through(World::default(), ops);
+    }
+
+    #[test]
+    fn those_who_want_another_number_wait_behind_each_other(
+        ops in proptest::collection::vec(op(), 0..250),
+    ) {
+        live_through(World::mixed(), ops);
     }
 
     #[test]
@@ -88,7 +94,7 @@ proptest! {
         before in proptest::collection::vec(op(), 0..120),
         after in proptest::collection::vec(op(), 0..120),
     ) {
-        live_through([before, vec![Op::Defect], after].concat());
+        live_through(World::default(), [before, vec![Op::Defect], after].concat());
     }
 }
 
@@ -101,6 +107,14 @@ proptest! {
         after in proptest::collection::vec(upheaval(), 0..150),
     ) {
         // In between most of them find each other, so that transfers run.
-        live_through([before, vec![Op::Quiet], after].concat());
+        live_through(World::default(), [before, vec![Op::Quiet], after].concat());
+    }
+
+    #[test]
+    fn nor_do_they_where_not_all_want_the_same_number(
+        before in proptest::collection::vec(upheaval(), 0..250),
+        after in proptest::collection::vec(upheaval(), 0..150),
+    ) {
+        live_through(World::mixed(), [before, vec![Op::Quiet], after].concat());
     }
 }
