@@ -277,7 +277,7 @@ mod tests {
 
     fn snapshot(state: State, receivers: u16, bytes: u64) -> Post {
         let snapshot = Snapshot { state, receivers, bytes, ..Snapshot::idle() };
-        Post::Answer(1, Answer::Snapshot { watcher: ME, snapshot: Some(snapshot.into()) })
+        Post::Answer(1, Answer::Snapshot { watchers: vec![ME], snapshot: Some(snapshot.into()) })
     }
 
     /// Receivers and bytes of all snapshots that wait.

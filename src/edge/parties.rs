@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::inbox::{Inbox, Post};
-use super::wire::Down;
-use crate::pipe::{Answer, PartyId, Role};
+use super::wire::{Down, address};
+use crate::pipe::{Answer, PartyId};
 
 /// Locks of the map, well above the number of threads that share it.
 const SHARDS: usize = 64;
@@ -60,28 +60,7 @@ impl Parties {
 
     /// The same for an answer.
     pub(super) fn answer(&self, from: u64, answer: Answer) {
-        let party = match answer {
-            Answer::Begin { transfer, sender, receivers, role: role @ Role::Receiver } => {
-                for seat in receivers {
-                    let begin = Answer::Begin { transfer, sender, receivers: vec![seat], role };
-                    self.put(seat.party, Post::Answer(from, begin));
-                }
-                return;
-            }
-            Answer::Begin { sender, .. } => sender.party,
-            Answer::Parked { seat, .. }
-            | Answer::Reject { seat, .. }
-            | Answer::Fail { seat, .. }
-            | Answer::Lost { seat }
-            | Answer::Left { seat, .. } => seat.party,
-            Answer::Freed { sender, .. }
-            | Answer::Undo { sender, .. }
-            | Answer::Abort { sender, .. } => sender,
-            Answer::Tell { party, .. } => party,
-            Answer::Cancelled { asker, .. } => asker,
-            Answer::Snapshot { watcher, .. } => watcher,
-        };
-        self.put(party, Post::Answer(from, answer));
+        address(answer, |party, answer| self.put(party, Post::Answer(from, answer)));
     }
 
     fn shard(&self, seq: u64) -> &Mutex<HashMap<u64, Arc<Inbox>>> {

@@ -23,7 +23,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::pipe::{Answer, Call, PipePath, Seat};
+use crate::pipe::{Answer, Call, PartyId, PipePath, Role, Seat};
 
 /// From an edge to the owner of a name. In order per caller.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +48,39 @@ pub enum Down {
         /// The view that says so.
         epoch: u64,
     },
+}
+
+/// Hands an answer to the party it is for. What is for several is handed to each, as if it were for that
+/// one alone.
+pub fn address(answer: Answer, mut put: impl FnMut(PartyId, Answer)) {
+    let party = match answer {
+        Answer::Begin { transfer, sender, receivers, role: role @ Role::Receiver } => {
+            for seat in receivers {
+                let receivers = vec![seat];
+                put(seat.party, Answer::Begin { transfer, sender, receivers, role });
+            }
+            return;
+        }
+        Answer::Snapshot { watchers, snapshot } => {
+            for watcher in watchers {
+                let (watchers, snapshot) = (vec![watcher], snapshot.clone());
+                put(watcher, Answer::Snapshot { watchers, snapshot });
+            }
+            return;
+        }
+        Answer::Begin { sender, .. } => sender.party,
+        Answer::Parked { seat, .. }
+        | Answer::Reject { seat, .. }
+        | Answer::Fail { seat, .. }
+        | Answer::Lost { seat }
+        | Answer::Left { seat, .. } => seat.party,
+        Answer::Freed { sender, .. }
+        | Answer::Undo { sender, .. }
+        | Answer::Abort { sender, .. } => sender,
+        Answer::Tell { party, .. } => party,
+        Answer::Cancelled { asker, .. } => asker,
+    };
+    put(party, answer);
 }
 
 #[cfg(test)]

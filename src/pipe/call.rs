@@ -239,10 +239,11 @@ pub enum Answer {
         /// Somebody was there.
         found: bool,
     },
-    /// What is at the name now. After one that is over a spectator hears nothing more.
+    /// What is at the name now. After one that is over a spectator hears nothing more. Said once over a
+    /// link to all who see the same.
     Snapshot {
         /// Who asked or watches.
-        watcher: PartyId,
+        watchers: Vec<PartyId>,
         /// What there is, shared by all who see it; `None` if there is no such transfer at this name.
         snapshot: Option<Arc<Snapshot>>,
     },

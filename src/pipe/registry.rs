@@ -184,14 +184,14 @@ impl Shared {
             | Call::Ready { .. }
             | Call::Resume { .. } => None,
             Call::Watch { watcher } => {
-                let past = self.recall(path, None)?;
-                Some(Some(Answer::Snapshot { watcher: *watcher, snapshot: Some(past.into()) }))
+                let (watchers, past) = (vec![*watcher], self.recall(path, None)?);
+                Some(Some(Answer::Snapshot { watchers, snapshot: Some(past.into()) }))
             }
             Call::Status { asker, transfer } => {
                 let past = self.recall(path, transfer.as_ref());
                 let past = past.or_else(|| transfer.is_none().then(Snapshot::idle));
-                let snapshot = past.map(Arc::new);
-                Some(Some(Answer::Snapshot { watcher: *asker, snapshot }))
+                let (watchers, snapshot) = (vec![*asker], past.map(Arc::new));
+                Some(Some(Answer::Snapshot { watchers, snapshot }))
             }
             call => Some(turned_away(call, false)),
         }

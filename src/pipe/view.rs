@@ -24,7 +24,7 @@ impl Rendezvous {
         };
         let snapshot = here.or_else(|| room.recall(id));
         let snapshot = snapshot.or_else(|| id.is_none().then(Snapshot::idle)).map(Arc::new);
-        Output { to, answer: Answer::Snapshot { watcher: asker, snapshot } }
+        Output { to, answer: Answer::Snapshot { watchers: vec![asker], snapshot } }
     }
 
     /// A spectator comes. One that finds an end hears of it, and is done.
@@ -38,8 +38,8 @@ impl Rendezvous {
     ) {
         let past = if self.name(now).is_none() { room.recall(None) } else { None };
         if past.is_some() {
-            let snapshot = past.map(Arc::new);
-            out.push(Output { to, answer: Answer::Snapshot { watcher, snapshot } });
+            let (watchers, snapshot) = (vec![watcher], past.map(Arc::new));
+            out.push(Output { to, answer: Answer::Snapshot { watchers, snapshot } });
         } else if self.watchers.is_there(watcher) || room.watch(self.watchers.len()) {
             self.watchers.add(watcher, to);
         } else {

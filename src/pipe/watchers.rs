@@ -7,6 +7,10 @@ use super::progress::Snapshot;
 use super::rendezvous::Output;
 use super::{Answer, PartyId, ReplyTo, Seat, TransferId};
 
+/// Most spectators that one answer is for, so that it fits into a frame of 64 KiB: one of them takes at
+/// most 27 bytes. Four times the default cap of one name.
+const TOGETHER_MAX: usize = 1024;
+
 /// The spectators of one name. They take no slot and fix no `n`.
 #[derive(Debug, Default)]
 pub(super) struct Watchers(Vec<Watcher>);
@@ -78,8 +82,9 @@ impl Watchers {
     }
 
     /// Shows each what is new to it. Who has seen an end is done. What several follow is looked at
-    /// once, and they share it.
+    /// once, and said once over each link.
     pub(super) fn show(&mut self, view: &View<'_>, out: &mut Vec<Output>) {
+        let begin = out.len();
         let mut sights = Sights { view, seen: Vec::new() };
         self.0.retain_mut(|w| {
             let (follows, snapshot) = sights.of(w.follows);
@@ -91,8 +96,14 @@ impl Watchers {
             if !over {
                 w.last = Some(snapshot.clone());
             }
-            let answer = Answer::Snapshot { watcher: w.party, snapshot: Some(snapshot) };
-            out.push(Output { to: w.to, answer });
+            match together(&mut out[begin..], w.to, &snapshot) {
+                Some(watchers) => watchers.push(w.party),
+                None => {
+                    let (watchers, snapshot) = (vec![w.party], Some(snapshot));
+                    let answer = Answer::Snapshot { watchers, snapshot };
+                    out.push(Output { to: w.to, answer });
+                }
+            }
             !over
         });
     }
@@ -104,4 +115,22 @@ impl Watchers {
             Output { to: w.to, answer: Answer::Lost { seat } }
         })
     }
+}
+
+/// Those who are shown the same over this link already, if there is room for one more.
+fn together<'a>(
+    shown: &'a mut [Output],
+    link: ReplyTo,
+    sight: &Arc<Snapshot>,
+) -> Option<&'a mut Vec<PartyId>> {
+    shown.iter_mut().filter(|output| output.to == link).find_map(|output| {
+        match &mut output.answer {
+            Answer::Snapshot { watchers, snapshot: Some(seen) }
+                if Arc::ptr_eq(seen, sight) && watchers.len() < TOGETHER_MAX =>
+            {
+                Some(watchers)
+            }
+            _ => None,
+        }
+    })
 }

@@ -7,7 +7,7 @@ use std::time::Instant;
 use hoody_pipe::edge::Claim;
 use hoody_pipe::edge::backoff::Backoff;
 use hoody_pipe::edge::party::{Act, Input, Party};
-use hoody_pipe::edge::wire::{Down, Up};
+use hoody_pipe::edge::wire::{Down, Up, address};
 use hoody_pipe::pipe::{Answer, Attach, Call, PartyId, Role, Seat};
 
 use crate::ledger::{Over, Sight};
@@ -179,27 +179,7 @@ impl World {
             Down::Answer(answer) => answer,
         };
         self.heed(node, &answer);
-        let party = match answer {
-            Answer::Begin { transfer, sender, receivers, role: role @ Role::Receiver } => {
-                for seat in receivers {
-                    let begin = Answer::Begin { transfer, sender, receivers: vec![seat], role };
-                    self.post_to(seat.party, Post::Answer(from, begin));
-                }
-                return;
-            }
-            Answer::Begin { sender, .. } => sender.party,
-            Answer::Parked { seat, .. }
-            | Answer::Reject { seat, .. }
-            | Answer::Fail { seat, .. }
-            | Answer::Lost { seat }
-            | Answer::Left { seat, .. } => seat.party,
-            Answer::Freed { sender, .. }
-            | Answer::Undo { sender, .. }
-            | Answer::Abort { sender, .. } => sender,
-            Answer::Tell { party, .. } => party,
-            Answer::Cancelled { .. } | Answer::Snapshot { .. } => return,
-        };
-        self.post_to(party, Post::Answer(from, answer));
+        address(answer, |party, answer| self.post_to(party, Post::Answer(from, answer)));
     }
 
     fn post_to(&mut self, party: PartyId, post: Post) {

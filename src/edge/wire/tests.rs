@@ -86,8 +86,8 @@ fn answers() -> Vec<Answer> {
         Answer::Left { seat, sender_there: true },
         Answer::Freed { transfer, sender },
         Answer::Cancelled { asker: PARTY, found: true },
-        Answer::Snapshot { watcher: PARTY, snapshot: Some(Arc::new(snapshot)) },
-        Answer::Snapshot { watcher: PARTY, snapshot: None },
+        Answer::Snapshot { watchers: vec![PARTY; 2], snapshot: Some(Arc::new(snapshot)) },
+        Answer::Snapshot { watchers: vec![PARTY], snapshot: None },
     ];
     all.extend(rejects().into_iter().map(|why| Answer::Reject { seat, why }));
     all.extend(notices().into_iter().map(tell));
@@ -214,5 +214,41 @@ fn what_a_node_says_to_its_own_names_cannot_be_sent() {
     let own = [Call::Gone { link: ReplyTo(1) }, Call::Evict, Call::Collect];
     for call in calls().into_iter().chain(own) {
         assert_eq!(encode(&up(call.clone())).is_ok(), goes_over_a_link(&call), "{call:?}");
+    }
+}
+
+#[test]
+fn what_is_said_to_several_is_for_each_of_them_alone() {
+    let others = [1, 2, 3].map(|seq| PartyId { seq, ..PARTY });
+    let seat = |party| Seat { party, attempt: 2 };
+    let begin = |role, receivers: &[PartyId]| {
+        let receivers = receivers.iter().map(|&party| seat(party)).collect();
+        Answer::Begin { transfer: X, sender: SEAT, receivers, role }
+    };
+    let shown = |watchers: &[PartyId]| Answer::Snapshot {
+        watchers: watchers.to_vec(),
+        snapshot: Some(Arc::new(Snapshot::idle())),
+    };
+    let heard = |answer| {
+        let mut all = Vec::new();
+        address(answer, |party, answer| all.push((party, answer)));
+        all
+    };
+    let of_each = |answer: &dyn Fn(&[PartyId]) -> Answer| {
+        others.iter().map(|&other| (other, answer(&[other]))).collect::<Vec<_>>()
+    };
+    let to_receivers = |who: &[PartyId]| begin(Role::Receiver, who);
+    assert_eq!(heard(to_receivers(&others)), of_each(&to_receivers));
+    assert_eq!(heard(shown(&others)), of_each(&shown));
+    let to_sender = begin(Role::Sender, &others);
+    assert_eq!(heard(to_sender.clone()), [(PARTY, to_sender)], "it has to know them all");
+}
+
+#[test]
+fn whatever_is_answered_is_for_somebody() {
+    for answer in answers() {
+        let mut heard = 0;
+        address(answer.clone(), |party, _| heard += usize::from(party == PARTY));
+        assert!(heard > 0, "{answer:?}");
     }
 }

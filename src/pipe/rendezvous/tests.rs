@@ -514,9 +514,11 @@ fn show(Output { to, answer }: &Output) -> String {
             let what = if *found { "somebody" } else { "nobody" };
             format!("{} hears: {what} was there", show_party(*asker))
         }
-        Answer::Snapshot { watcher, snapshot } => {
+        Answer::Snapshot { watchers, snapshot } => {
             let shown = snapshot.as_deref().map_or("no such transfer".to_owned(), show_snapshot);
-            format!("{} sees: {shown}", show_party(*watcher))
+            let watchers: Vec<String> = watchers.iter().copied().map(show_party).collect();
+            let see = if watchers.len() > 1 { "see" } else { "sees" };
+            format!("{} {see}: {shown}", watchers.join(", "))
         }
     };
     if *to == ReplyTo(1) { text } else { format!("{text} @{}", to.0) }
