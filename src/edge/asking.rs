@@ -29,6 +29,8 @@ pub(super) struct Asking {
     course: Course,
     /// It has asked somebody who may still answer.
     asked: bool,
+    /// Whom it has asked and then lost: perhaps before they had heard it, perhaps after.
+    unheard: Vec<u64>,
     /// How often its owner was lost, and the pauses after it.
     lost: (u32, Backoff),
     /// Ask again at this moment.
@@ -51,9 +53,9 @@ pub(super) enum Heard {
 impl Asking {
     /// One who has not asked yet.
     pub(super) fn new(edge: &Edge, path: PipePath, (asker, inbox): (PartyId, Arc<Inbox>)) -> Self {
-        let (edge, course, asked) = (edge.clone(), Course::default(), false);
-        let lost = (0, Backoff::new(Instant::now()));
-        let mut asking = Self { edge, path, asker, inbox, course, asked, lost, retry: None };
+        let (edge, course, asked, unheard) = (edge.clone(), Course::default(), false, Vec::new());
+        let (lost, retry) = ((0, Backoff::new(Instant::now())), None);
+        let mut asking = Self { edge, path, asker, inbox, course, asked, unheard, lost, retry };
         asking.learn();
         asking
     }
@@ -61,6 +63,8 @@ impl Asking {
     /// Asks the owner in the newest view; who was asked before, if another, is told `instead`. Without
     /// an owner or a link it is asked when there is one.
     pub(super) fn ask(&mut self, call: Call, instead: Option<Call>) {
+        let lost = self.course.at().filter(|owner| self.asked && !self.unheard.contains(owner));
+        self.unheard.extend(lost);
         (self.retry, self.asked) = (None, false);
         let Some(owner) = self.course.goal() else { return };
         if let Some((before, call)) = self.course.turn(owner).zip(instead) {
@@ -92,6 +96,12 @@ impl Asking {
         Some(self.hear(post))
     }
 
+    /// Has nobody but who has answered heard the question? An owner that is asked twice answers as at
+    /// first; of one that was lost nobody can tell.
+    fn is_sole(&self) -> bool {
+        self.unheard.iter().all(|owner| self.course.at() == Some(*owner))
+    }
+
     /// See [`Inbox::poll_urgent`].
     pub(super) fn poll_urgent(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.inbox.poll_urgent(cx)
@@ -103,8 +113,14 @@ impl Asking {
                 Answer::Lost { .. } => self.lose(),
                 answer => return Heard::Answer(answer),
             },
-            // It has turned to another owner since.
-            Post::Answer(..) => false,
+            // It has turned to another owner since, and knows now what this one has done.
+            Post::Answer(_, answer @ Answer::Cancelled { found: true, .. }) => {
+                return Heard::Answer(answer);
+            }
+            Post::Answer(from, _) => {
+                self.unheard.retain(|owner| *owner != from);
+                false
+            }
             Post::Moved { from, epoch, .. } if self.course.at() == Some(from) => {
                 self.course.wait_for(epoch);
                 self.asked = false;
@@ -142,6 +158,41 @@ impl Asking {
         self.course.learn(epoch, owner)
     }
 
+    /// See [`Edge::cancel`].
+    async fn cancel(&mut self, reason: Option<String>) -> Option<bool> {
+        let call = |asker| Call::Cancel { asker, reason: reason.clone() };
+        match self.answer(call).await? {
+            Answer::Cancelled { found, .. } => Some(found || !self.is_sole()),
+            _ => None,
+        }
+    }
+
+    /// Asks until it is answered; `None` if that takes too long, or the node stops.
+    async fn answer(&mut self, call: impl Fn(PartyId) -> Call) -> Option<Answer> {
+        let answer = timeout(ANSWER_MAX, self.answered(call)).await;
+        match &answer {
+            Ok(Some(Answer::Fail { why, .. })) => rejections::failed(why),
+            Ok(_) => {}
+            Err(_) => rejections::failed(&Failure::Unavailable),
+        }
+        answer.ok().flatten()
+    }
+
+    async fn answered(&mut self, call: impl Fn(PartyId) -> Call) -> Option<Answer> {
+        let mut heard = Heard::Again;
+        loop {
+            heard = match heard {
+                Heard::Answer(answer) => return Some(answer),
+                Heard::Shutdown => return None,
+                Heard::Again => {
+                    self.ask(call(self.asker), None);
+                    self.next().await
+                }
+                Heard::Nothing => self.next().await,
+            };
+        }
+    }
+
     /// As if it had come for it.
     #[cfg(test)]
     pub(super) fn put(&self, post: Post) {
@@ -160,13 +211,11 @@ impl Drop for Asking {
 }
 
 impl Edge {
-    /// Ends whatever is at `path`; false if nobody is there, `None` if the owner did not answer.
+    /// Ends whatever is at `path`; false if nobody is there, `None` if the owner did not answer. If an
+    /// earlier owner was lost with the question, and with what it has found, nobody is left, as was
+    /// wanted: true.
     pub async fn cancel(&self, path: &PipePath, reason: Option<String>) -> Option<bool> {
-        let call = |asker| Call::Cancel { asker, reason: reason.clone() };
-        match self.ask(path, call).await {
-            Some(Answer::Cancelled { found, .. }) => Some(found),
-            _ => None,
-        }
+        Asking::new(self, path.clone(), self.enter()).cancel(reason).await
     }
 
     /// What is at `path` now, or what became of one transfer of it; `None` if that is not known.
@@ -179,36 +228,11 @@ impl Edge {
         transfer: Option<PublicId>,
     ) -> Result<Option<Arc<Snapshot>>, Failure> {
         let call = |asker| Call::Status { asker, transfer: transfer.clone() };
-        match self.ask(path, call).await {
+        let mut asking = Asking::new(self, path.clone(), self.enter());
+        match asking.answer(call).await {
             Some(Answer::Snapshot { snapshot, .. }) => Ok(snapshot),
             _ => Err(Failure::Unavailable),
         }
-    }
-
-    /// Asks the owner of `path` something until it has answered.
-    async fn ask(&self, path: &PipePath, call: impl Fn(PartyId) -> Call) -> Option<Answer> {
-        let mut asking = Asking::new(self, path.clone(), self.enter());
-        let answer = async {
-            let mut heard = Heard::Again;
-            loop {
-                heard = match heard {
-                    Heard::Answer(answer) => return Some(answer),
-                    Heard::Shutdown => return None,
-                    Heard::Again => {
-                        asking.ask(call(asking.asker), None);
-                        asking.next().await
-                    }
-                    Heard::Nothing => asking.next().await,
-                };
-            }
-        };
-        let answer = timeout(ANSWER_MAX, answer).await;
-        match &answer {
-            Ok(Some(Answer::Fail { why, .. })) => rejections::failed(why),
-            Ok(_) => {}
-            Err(_) => rejections::failed(&Failure::Unavailable),
-        }
-        answer.ok().flatten()
     }
 }
 
@@ -228,8 +252,9 @@ mod tests {
 
     use super::*;
     use crate::edge::Settings;
+    use crate::edge::trunk::tests::kit::{self, Fleet};
     use crate::meter;
-    use crate::pipe::{Caps, TransferId};
+    use crate::pipe::{Caps, Notice, TransferId};
 
     /// More calls than one name takes before it turns newcomers away.
     const FLOOD: u64 = 2000;
@@ -258,5 +283,59 @@ mod tests {
             });
         });
         assert!(text.contains("{reason=\"unavailable\"} 2"), "{text}");
+    }
+
+    /// A wish to end what is at a name of node b: it was heard there, and the answer was lost.
+    async fn unanswered(fleet: &Fleet) -> Asking {
+        fleet.owned_by(1).await;
+        let sender = fleet.sender(1);
+        sender.hears(Notice::Waiting { n: 1 }).await;
+        let mut asking =
+            Asking::new(&fleet.a.edge, PipePath::new("a").unwrap(), fleet.a.edge.enter());
+        let asker = asking.asker;
+        asking.ask(Call::Cancel { asker, reason: None }, None);
+        let cancelled = Notice::Failed(Failure::Cancelled(None));
+        assert_eq!(sender.over().await.last(), Some(&cancelled));
+        loop {
+            if let Heard::Answer(Answer::Cancelled { found, .. }) = asking.next().await {
+                assert!(found);
+                return asking;
+            }
+        }
+    }
+
+    #[test]
+    fn an_owner_that_is_asked_again_over_another_link_answers_as_at_first() {
+        kit::run(async |fleet: Fleet| {
+            let mut asking = unanswered(&fleet).await;
+            fleet.break_links().await;
+            assert_eq!(asking.cancel(None).await, Some(true));
+            let path = asking.path.clone();
+            assert_eq!(fleet.a.edge.cancel(&path, None).await, Some(false), "this one is new");
+        });
+    }
+
+    #[test]
+    fn where_an_earlier_owner_may_have_ended_it_nobody_is_left_as_was_wanted() {
+        kit::run(async |fleet: Fleet| {
+            let mut asking = unanswered(&fleet).await;
+            fleet.owned_by(0).await;
+            assert_eq!(asking.cancel(None).await, Some(true));
+        });
+    }
+
+    #[test]
+    fn an_earlier_owner_that_answers_late_is_believed() {
+        for found in [true, false] {
+            kit::run(async move |fleet: Fleet| {
+                let mut asking = unanswered(&fleet).await;
+                let (asker, earlier) = (asking.asker, asking.course.at().unwrap());
+                fleet.owned_by(0).await;
+                while !matches!(asking.next().await, Heard::Again) {}
+                asking.ask(Call::Cancel { asker, reason: None }, None);
+                asking.put(Post::Answer(earlier, Answer::Cancelled { asker, found }));
+                assert_eq!(asking.cancel(None).await, Some(found));
+            });
+        }
     }
 }

@@ -12,6 +12,7 @@ mod course;
 mod descriptors;
 pub mod desk;
 pub mod dialing;
+mod found;
 pub mod gather;
 pub mod inbox;
 pub mod judge;

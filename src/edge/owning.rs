@@ -12,6 +12,7 @@ use hoody_pipe_cluster::{Cluster, NodeId, codec};
 use tokio::time::timeout;
 use tracing::warn;
 
+use super::found::Found;
 use super::judge::{Takeover, Verdict, judge};
 use super::wire::{Down, Up};
 use crate::pipe::rendezvous::Output;
@@ -32,6 +33,8 @@ pub(super) struct Owning {
 struct Links {
     own: OwnerEnd<Up, Answer>,
     others: RwLock<HashMap<u64, FrameSender>>,
+    /// What was said over a link that may be lost.
+    found: Mutex<Found>,
 }
 
 impl Owning {
@@ -42,7 +45,11 @@ impl Owning {
         mint: fn() -> TransferId,
         own: OwnerEnd<Up, Answer>,
     ) -> Arc<Self> {
-        let links = Arc::new(Links { own: own.clone(), others: RwLock::default() });
+        let links = Arc::new(Links {
+            own: own.clone(),
+            others: RwLock::default(),
+            found: Mutex::default(),
+        });
         let answers = links.clone();
         let outlet = move |Output { to, answer }| answers.answer(to, answer);
         let registry = Registry::new(caps, Arc::new(outlet), mint);
@@ -119,6 +126,15 @@ impl Links {
         if link == self.own.id().0 {
             return self.own.send(answer);
         }
+        let answer = match answer {
+            Answer::Cancelled { asker, found } => {
+                // Plain data, consistent between statements: a poisoned lock is usable.
+                let mut told = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+                let found = told.note(Instant::now(), asker, found);
+                Answer::Cancelled { asker, found }
+            }
+            answer => answer,
+        };
         self.send(link, &Down::Answer(answer));
     }
 
