@@ -18,6 +18,7 @@ pub mod reading;
 pub mod seeing;
 pub mod server;
 pub mod tls;
+pub mod uses;
 
 pub use answer::{End, Head};
 pub use curl::Curl;

@@ -1,6 +1,7 @@
 //! Spec §1 across nodes: the three flagship uses with stock curl, every party at another node.
 
 use crate::clients::{Upload, live_sender, receiver};
+use crate::common::uses::pass_tokens;
 use crate::common::{Curl, sha256, unique};
 use crate::fleet::Fleet;
 use crate::history::body;
@@ -20,22 +21,8 @@ fn the_flagship_uses_work_across_nodes() {
 fn tokens_reach_every_reader_as_they_are_written(fleet: &Fleet, producer: usize) {
     let target = format!("{}?n=3", unique());
     let readers: Vec<Curl> = (0..3).map(|at| receiver(fleet, at, &target)).collect();
-    let mut producer = live_sender(fleet, producer, &target);
-    let mut all = String::new();
-    for token in 0..50 {
-        let line = format!("{{\"delta\":\"token {token}\"}}\n");
-        producer.write(line.as_bytes());
-        all.push_str(&line);
-        for reader in &readers {
-            reader.expect_output(&line);
-        }
-    }
-    producer.close();
-    for reader in readers {
-        assert_eq!(reader.ended().expect(0).text(), all);
-    }
-    let ended = producer.ended();
-    assert!(ended.expect(0).text().ends_with("[INFO] Transfer complete.\n"), "{ended:?}");
+    let producer = live_sender(fleet, producer, &target);
+    pass_tokens(producer, readers, 50);
 }
 
 /// A call: two names, in opposite directions, taking turns by packets of sound.

@@ -1,7 +1,6 @@
 //! Spec §1.5: the exit codes of stock curl, over every protocol.
 
-use std::time::Duration;
-
+use crate::common::uses::ends_when_fed;
 use crate::common::{SOON, eventually, timed, unique};
 use crate::kit::{ALL, Http1, Relay, Tls1, Tls2};
 
@@ -127,20 +126,12 @@ fn a_sender_without_receivers_ends() {
         sender.write(b"some bytes");
         receiver.expect_output("some bytes");
         receiver.kill();
-        let mut stdin = sender.take_stdin();
-        let feeding = std::thread::spawn(move || {
-            use std::io::Write;
-            while stdin.write_all(b"more\n").is_ok() {
-                std::thread::sleep(Duration::from_millis(20));
-            }
-        });
-        let ended = sender.ended();
+        let ended = ends_when_fed(sender);
         assert!(!matches!(ended.code, Some(0) | None), "{protocol:?} {ended:?}");
         // Over HTTP/2 a curl that is blocked on stdin may drop what the reset has overtaken.
         let told = ended.text().contains("[INFO] All receivers disconnected");
         assert!(told || protocol.is_two(), "{ended:?}");
         println!("{protocol:?}: a sender without receivers exits {:?}", ended.code);
-        feeding.join().unwrap();
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use serde_json::json;
 
+use crate::common::uses::first_refused;
 use crate::common::{End, PATIENCE, Raw, SOON, Server, eventually, timed, unique};
 use crate::reading::{expect_complete, expect_error, expect_failure};
 use crate::seeing::{assert_has, watch};
@@ -31,18 +32,9 @@ fn new_requests_are_accepted_for_five_seconds_and_refused_afterwards() {
     server.assert_usable(&unique());
     let name = unique();
     let late = server.waiting_sender(&name, 1);
-    let mut refused = None;
-    let (_, time) = timed(|| {
-        eventually("new requests are refused", Duration::from_secs(12), || {
-            let mut probe = server.get(&format!("{}?n=7", unique()));
-            std::thread::sleep(Duration::from_millis(50));
-            let answered = probe.is_answered();
-            refused = answered.then_some(probe);
-            answered
-        });
-    });
+    let (mut refused, time) = timed(|| first_refused(&server));
     assert!(time > Duration::from_secs(3), "not after {time:?}");
-    expect_error(&mut refused.unwrap(), 503, "draining", STOPPING);
+    expect_error(&mut refused, 503, "draining", STOPPING);
     expect_error(&mut server.put(&unique()), 503, "draining", STOPPING);
     // What came in time goes on, also a pair that is still to be completed by nobody.
     running.chunk(b"still running");

@@ -1,9 +1,8 @@
 //! Spec §1.5: the exit codes of stock curl.
 
-use std::time::Duration;
-
 use rustix::process::Signal;
 
+use crate::common::uses::ends_when_fed;
 use crate::common::{Curl, SOON, Server, timed, unique};
 
 #[test]
@@ -73,17 +72,9 @@ fn non_zero_when_the_receiver_was_killed() {
     receiver.expect_output("some bytes");
     receiver.kill();
     // Its stdin is silent: it ends when stdin next yields.
-    let mut stdin = sender.take_stdin();
-    let feeding = std::thread::spawn(move || {
-        use std::io::Write;
-        while stdin.write_all(b"more\n").is_ok() {
-            std::thread::sleep(Duration::from_millis(50));
-        }
-    });
-    let ended = sender.ended();
+    let ended = ends_when_fed(sender);
     assert!(!matches!(ended.code, Some(0) | None), "{ended:?}");
     assert!(ended.text().contains("[INFO] All receivers disconnected"), "{ended:?}");
-    feeding.join().unwrap();
 }
 
 #[test]

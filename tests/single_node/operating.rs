@@ -7,6 +7,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::common::server::{run_to_end, said_at_end};
+use crate::common::uses::first_refused;
 use crate::common::{End, PATIENCE, Raw, SOON, Server, eventually, timed, unique};
 use crate::reading::{expect_complete, expect_error};
 
@@ -111,15 +112,7 @@ fn a_drain_can_be_asked_for_and_is_told_until_the_end() {
     server.assert_usable(&unique());
     // Asking again is no second signal.
     server.admin_answers("POST", "/drain", &[]).0.expect(202);
-    let mut refused = None;
-    eventually("new requests are refused", Duration::from_secs(12), || {
-        let mut probe = server.get(&format!("{}?n=7", unique()));
-        std::thread::sleep(Duration::from_millis(50));
-        let answered = probe.is_answered();
-        refused = answered.then_some(probe);
-        answered
-    });
-    expect_error(&mut refused.unwrap(), 503, "draining", "[ERROR] Server shutting down.");
+    expect_error(&mut first_refused(&server), 503, "draining", "[ERROR] Server shutting down.");
     assert_eq!(server.admin_answers("GET", "/livez", &[]).1, "ok\n");
     assert_eq!(server.admin_answers("GET", "/readyz", &[]).0.status, 503);
     assert!(server.numbers().get("rejections_total{reason=\"draining\"}") >= 1.0);

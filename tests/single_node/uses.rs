@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use crate::common::server::exit_within;
+use crate::common::uses::pass_tokens;
 use crate::common::{Curl, PATIENCE, Server, pattern, unique};
 
 /// A directory of this test, removed at its end.
@@ -40,22 +41,7 @@ fn tokens_reach_every_reader_as_they_are_written() {
     let url = server.url(&format!("{}?n=3", unique()));
     let readers: Vec<Curl> = (0..3).map(|_| Curl::start(&["-fsSN", &url])).collect();
     let send = ["-sS", "--no-progress-meter", "--fail-with-body", "-T", ".", &url];
-    let mut producer = Curl::start(&send);
-    let mut all = String::new();
-    for token in 0..100 {
-        let line = format!("{{\"delta\":\"token {token}\"}}\n");
-        producer.write(line.as_bytes());
-        all.push_str(&line);
-        for reader in &readers {
-            reader.expect_output(&line);
-        }
-    }
-    producer.close();
-    for reader in readers {
-        assert_eq!(reader.ended().expect(0).text(), all);
-    }
-    let ended = producer.ended();
-    assert!(ended.expect(0).text().ends_with("[INFO] Transfer complete.\n"), "{ended:?}");
+    pass_tokens(Curl::start(&send), readers, 100);
 }
 
 /// One builder, thirty runners: one upload, thirty identical copies.

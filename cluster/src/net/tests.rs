@@ -1,6 +1,8 @@
 //! Nodes that talk to each other over real sockets, with a listener as small as can be.
 
 mod calls;
+#[path = "../../tests/common/http.rs"]
+mod http;
 mod links;
 
 use std::net::SocketAddr;
@@ -16,7 +18,9 @@ use crate::link::{Incoming, LinkEvent, LinkNumber, UPGRADE};
 use crate::net::Net;
 use crate::placement::Seed;
 use crate::view::{Epoch, Health, Member, NodeId, View};
-use crate::{Admitted, Cluster, Denied, PROOF_HEADER, PeerRequest, Secret};
+use crate::{Cluster, Denied, PEER_HEADER, PROOF_HEADER, PeerRequest, Secret};
+
+use self::http::{Request, answer, upgrade};
 
 /// Whatever is awaited comes long before this, or never.
 const LONG: Duration = Duration::from_secs(20);
@@ -116,7 +120,7 @@ async fn listen(
                     }
                 };
                 if let Some(number) = LinkNumber::of_target(target) {
-                    upgrade(&mut stream, &admitted).await;
+                    upgrade(&mut stream, &admitted.proof(101, b"")).await;
                     let link = cluster.accept(&admitted, number, stream).unwrap();
                     let _ = links.send(link).await;
                     return;
@@ -126,50 +130,6 @@ async fn listen(
                 answer(&mut stream, 200, Some(proof), body).await;
             }
         });
-    }
-}
-
-async fn upgrade(stream: &mut TcpStream, admitted: &Admitted) {
-    let proof = admitted.proof(101, b"");
-    let head = format!(
-        "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: {UPGRADE}\r\n\
-         {PROOF_HEADER}: {proof}\r\n\r\n"
-    );
-    let _ = stream.write_all(head.as_bytes()).await;
-}
-
-async fn answer(stream: &mut TcpStream, status: u16, proof: Option<String>, body: &[u8]) {
-    let proof = proof.map_or(String::new(), |proof| format!("{PROOF_HEADER}: {proof}\r\n"));
-    let length = body.len();
-    let head = format!("HTTP/1.1 {status} x\r\ncontent-length: {length}\r\n{proof}\r\n");
-    let _ = stream.write_all(&[head.as_bytes(), body].concat()).await;
-}
-
-/// A request as the tests' own client writes it.
-struct Request {
-    method: String,
-    target: String,
-    header: Option<String>,
-    body: Vec<u8>,
-}
-
-impl Request {
-    async fn read(stream: &mut TcpStream) -> Option<Self> {
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            head.push(stream.read_u8().await.ok()?);
-        }
-        let head = String::from_utf8(head).ok()?;
-        let mut words = head.split(' ');
-        let (method, target) = (words.next()?.to_owned(), words.next()?.to_owned());
-        let field = |name: &str| {
-            let value = |line: &str| Some(line.strip_prefix(name)?.strip_prefix(": ")?.to_owned());
-            head.lines().find_map(value)
-        };
-        let length = field("content-length").map_or(0, |length| length.parse().unwrap());
-        let mut body = vec![0; length];
-        stream.read_exact(&mut body).await.ok()?;
-        Some(Self { method, target, header: field(crate::PEER_HEADER), body })
     }
 }
 

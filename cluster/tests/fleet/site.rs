@@ -1,6 +1,9 @@
 //! Where a node of a test lives: a name, an address, a directory; and a listener as small as can be.
 //! Looks at nothing but what the crate shows to its users.
 
+#[path = "../common/http.rs"]
+mod http;
+
 use std::thread::yield_now;
 use std::time::{Duration, Instant};
 
@@ -9,10 +12,11 @@ use hoody_pipe_cluster::{
     Cluster, Health, NodeId, PEER_HEADER, PROOF_HEADER, PeerRequest, Secret, Settings,
 };
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
+
+use self::http::{Request, answer, upgrade};
 
 /// Whatever is awaited comes long before this, or never.
 const LONG: Duration = Duration::from_secs(60);
@@ -174,12 +178,7 @@ async fn serve(mut stream: TcpStream, cluster: Cluster) {
             }
         };
         if let Some(number) = LinkNumber::of_target(target) {
-            let proof = admitted.proof(101, b"");
-            let head = format!(
-                "HTTP/1.1 101 x\r\nconnection: upgrade\r\nupgrade: {UPGRADE}\r\n\
-                 {PROOF_HEADER}: {proof}\r\n\r\n"
-            );
-            let _ = stream.write_all(head.as_bytes()).await;
+            upgrade(&mut stream, &admitted.proof(101, b"")).await;
             let mut link = cluster.accept(&admitted, number, stream).expect("it has others");
             drop(cluster);
             while link.next().await.is_some() {}
@@ -187,40 +186,5 @@ async fn serve(mut stream: TcpStream, cluster: Cluster) {
         }
         let (status, said) = cluster.answer(&admitted, target, body).await;
         answer(&mut stream, status, Some(admitted.proof(status, &said)), &said).await;
-    }
-}
-
-async fn answer(stream: &mut TcpStream, status: u16, proof: Option<String>, body: &[u8]) {
-    let proof = proof.map_or(String::new(), |proof| format!("{PROOF_HEADER}: {proof}\r\n"));
-    let length = body.len();
-    let head = format!("HTTP/1.1 {status} x\r\ncontent-length: {length}\r\n{proof}\r\n");
-    let _ = stream.write_all(&[head.as_bytes(), body].concat()).await;
-}
-
-/// A request as the crate's own client writes it.
-struct Request {
-    method: String,
-    target: String,
-    header: Option<String>,
-    body: Vec<u8>,
-}
-
-impl Request {
-    async fn read(stream: &mut TcpStream) -> Option<Self> {
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            head.push(stream.read_u8().await.ok()?);
-        }
-        let head = String::from_utf8(head).ok()?;
-        let mut words = head.split(' ');
-        let (method, target) = (words.next()?.to_owned(), words.next()?.to_owned());
-        let field = |name: &str| {
-            let value = |line: &str| Some(line.strip_prefix(name)?.strip_prefix(": ")?.to_owned());
-            head.lines().find_map(value)
-        };
-        let length = field("content-length").map_or(0, |length| length.parse().expect("a number"));
-        let mut body = vec![0; length];
-        stream.read_exact(&mut body).await.ok()?;
-        Some(Self { method, target, header: field(PEER_HEADER), body })
     }
 }
