@@ -29,7 +29,7 @@ pub(super) struct Asking {
     course: Course,
     /// It has asked somebody who may still answer.
     asked: bool,
-    /// Whom it has asked and then lost: perhaps before they had heard it, perhaps after.
+    /// Whom it has asked and then lost: perhaps before they had heard it, perhaps after. Each node once.
     unheard: Vec<u64>,
     /// How often its owner was lost, and the pauses after it.
     lost: (u32, Backoff),

@@ -33,6 +33,7 @@ pub use path::PipePath;
 pub use progress::{Outcome, Snapshot, State};
 pub use registry::Registry;
 pub use reject::Reject;
+pub use watchers::TOGETHER_MAX;
 
 /// The largest number of receivers a pipe can have (spec §20).
 pub const RECEIVERS_MAX: u16 = 256;

@@ -9,7 +9,7 @@ use super::{Answer, PartyId, ReplyTo, Seat, TransferId};
 
 /// Most spectators that one answer is for, so that it fits into a frame of 64 KiB: one of them takes at
 /// most 27 bytes. Four times the default cap of one name.
-const TOGETHER_MAX: usize = 1024;
+pub const TOGETHER_MAX: usize = 1024;
 
 /// The spectators of one name. They take no slot and fix no `n`.
 #[derive(Debug, Default)]
@@ -133,4 +133,27 @@ fn together<'a>(
             _ => None,
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_answer_is_for_more_than_fit_into_a_frame() {
+        let mut watchers = Watchers::default();
+        for seq in 0..2 * TOGETHER_MAX as u64 + 1 {
+            watchers.add(PartyId { origin: 1, boot: 1, seq }, ReplyTo(2));
+        }
+        let mut out = Vec::new();
+        watchers.show(&|_| (None, Snapshot::idle()), &mut out);
+        let sizes: Vec<usize> = out
+            .iter()
+            .map(|output| match &output.answer {
+                Answer::Snapshot { watchers, .. } => watchers.len(),
+                answer => panic!("{answer:?}"),
+            })
+            .collect();
+        assert_eq!(sizes, [TOGETHER_MAX, TOGETHER_MAX, 1]);
+    }
 }

@@ -7,13 +7,14 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use hoody_pipe_cluster::codec::{decode, encode};
+use hoody_pipe_cluster::link::FRAME_MAX;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::*;
 use crate::pipe::{
     Attach, Failure, MultipartFault, Notice, Outcome, PartyId, PublicId, Reject, ReplyTo, Role,
-    Snapshot, State, Sum, TransferId,
+    Snapshot, State, Sum, TOGETHER_MAX, TransferId,
 };
 
 const X: TransferId = TransferId::from_u128(0x0102_0304_0506_0708_090a_0b0c_0d0e_0f10);
@@ -251,4 +252,16 @@ fn whatever_is_answered_is_for_somebody() {
         address(answer.clone(), |party, _| heard += usize::from(party == PARTY));
         assert!(heard > 0, "{answer:?}");
     }
+}
+
+#[test]
+fn a_snapshot_for_as_many_as_possible_fits_into_a_frame() {
+    let most = PartyId { origin: u64::MAX, boot: u64::MAX, seq: u64::MAX };
+    let why = Failure::Cancelled(Some("\u{10ffff}".repeat(200)));
+    let id = Some(PublicId::from(&*"x".repeat(64)));
+    let (state, digest) = (State::Failed(why), Some("0".repeat(64)));
+    let last = Snapshot { state, digest, id, ..Snapshot::idle() };
+    let (watchers, snapshot) = (vec![most; TOGETHER_MAX], Some(Arc::new(last)));
+    let frame = encode(&Down::Answer(Answer::Snapshot { watchers, snapshot })).unwrap();
+    assert!(frame.len() <= FRAME_MAX, "{}", frame.len());
 }
