@@ -2,7 +2,8 @@
 //!
 //! Every node runs it, so that a new leader knows at once what an old one knew; only the leader's
 //! verdicts are agreed upon. A wrong one moves waiting parties and breaks nothing, so it errs on the
-//! quick side, but never with more than a third of the fleet at once.
+//! quick side, but of those who are merely silent it never marks more than a third of the fleet at
+//! once: it may be this node that hears nobody. Who refuses connections is certainly gone.
 //!
 //! Pure. Knows no clock, no link and no way to agree.
 
@@ -21,13 +22,13 @@ pub(crate) const REFUSALS: u32 = 2;
 /// Heard for so long without a break: up again. What flaps stays down.
 const HEARD: Duration = Duration::from_secs(10);
 
-/// A third of the members may be marked down within this time. One that has come back with a new start
-/// counts no more: it was down indeed.
+/// A third of the members may be marked down for silence within this time. One that has come back with
+/// a new start counts no more: it was down indeed.
 const WINDOW: Duration = Duration::from_secs(10);
 
-/// The time between two steps, or any wait between them, is far shorter; after longer it was this node
-/// that was frozen, and it has heard nobody.
-const FROZEN: Duration = Duration::from_secs(2);
+/// The time between two steps, or any wait between them ([`crate::raft::WRITE_MAX`]), is far shorter;
+/// after longer it was this node that was frozen, and it has heard nobody.
+const FROZEN: Duration = Duration::from_secs(3);
 
 /// What this node knows of another at first hand.
 #[derive(Debug, Clone, Copy, Default)]
@@ -56,7 +57,7 @@ pub(crate) struct Detector {
     /// When the last step was.
     last: Duration,
     members: BTreeMap<NodeId, Memory>,
-    /// When members were marked down that still are, within the window.
+    /// When members were marked down that still are and do not refuse, within the window.
     marks: BTreeMap<NodeId, Duration>,
 }
 
@@ -85,14 +86,16 @@ impl Detector {
         let frozen = now.saturating_sub(self.last) > FROZEN;
         self.last = now;
         self.observe(now, roll, frozen);
-        let mut verdicts = Vec::new();
-        let mut lost = Vec::new();
+        let (mut verdicts, mut silent) = (Vec::new(), Vec::new());
         for member in members.iter().filter(|member| !roll.has_left(member.id)) {
             let sight = sight(member.id);
             let memory = self.members.get_mut(&member.id).expect("all members are observed");
             let silence = sight.silence.unwrap_or(now).min(now - memory.since);
             let refused = memory.refused(member.boot, sight.refused) >= REFUSALS;
             let is_lost = silence >= SILENT || refused;
+            if refused {
+                self.marks.remove(&member.id);
+            }
             memory.heard = match is_lost || !sight.linked {
                 true => None,
                 false => memory.heard.or(Some(now)),
@@ -106,14 +109,14 @@ impl Detector {
                     verdicts.push(member.verdict(Health::Up));
                 }
                 Health::Down => {}
-                _ if is_lost => lost.push((!refused, member)),
+                _ if refused => verdicts.push(member.verdict(Health::Down)),
+                _ if is_lost => silent.push(member),
                 _ => {}
             }
         }
-        // Who refuses is certainly gone; the merely silent come after.
-        lost.sort_by_key(|(unsure, member)| (*unsure, member.id));
         let left = most_down(members.len()).saturating_sub(self.marks.len());
-        verdicts.extend(lost.into_iter().take(left).map(|(_, it)| it.verdict(Health::Down)));
+        silent.sort_by_key(|member| member.id);
+        verdicts.extend(silent.into_iter().take(left).map(|it| it.verdict(Health::Down)));
         verdicts
     }
 
@@ -167,7 +170,7 @@ impl Member {
     }
 }
 
-/// How many of so many members may be marked down within [`WINDOW`].
+/// How many of so many members may be marked down for silence within [`WINDOW`].
 fn most_down(members: usize) -> usize {
     (members / 3).max(1)
 }
@@ -281,19 +284,43 @@ mod tests {
         assert_eq!(world.down(), [2]);
     }
 
+    const SILENCE: Sight = Sight { silence: Some(SILENT), ..WELL };
+
     #[test]
-    fn a_third_may_fall_within_ten_seconds_and_the_certain_ones_first() {
+    fn a_third_of_the_silent_may_fall_within_ten_seconds() {
         for (members, most) in [(2, 1), (3, 1), (5, 1), (6, 2), (7, 2), (9, 3)] {
             let mut world = World::of(members);
-            world.sees(2..=members, Sight { silence: Some(SILENT), ..WELL });
-            world.sees([members], DEAD);
-            world.run(1);
-            assert!(world.down().contains(&members), "{members}: {:?}", world.down());
-            world.run(98);
+            world.sees(2..=members, SILENCE);
+            world.run(99);
             assert_eq!(world.down().len(), most, "of {members}");
             world.run(5);
             assert_eq!(world.down().len(), (2 * most).min(members as usize - 1), "of {members}");
         }
+    }
+
+    #[test]
+    fn who_refuses_is_certainly_gone_and_leaves_room_for_the_silent() {
+        let mut world = World::of(5);
+        world.sees([2, 3], DEAD);
+        world.run(1);
+        assert_eq!(world.down(), [2, 3], "both at once");
+        world.sees([4, 5], SILENCE);
+        world.run(1);
+        assert_eq!(world.down(), [2, 3, 4]);
+        world.sees([5], DEAD);
+        world.run(1);
+        assert_eq!(world.down(), [2, 3, 4, 5]);
+    }
+
+    #[test]
+    fn who_was_silent_and_refuses_later_leaves_room_for_another() {
+        let mut world = World::of(5);
+        world.sees([2, 3], SILENCE);
+        world.run(20);
+        assert_eq!(world.down(), [2]);
+        world.sees([2], DEAD);
+        world.run(1);
+        assert_eq!(world.down(), [2, 3]);
     }
 
     #[test]
@@ -326,7 +353,7 @@ mod tests {
             health: Health::Down,
             farewell: true,
         });
-        world.sees([2, 4, 5, 6], DEAD);
+        world.sees([2, 4, 5, 6], SILENCE);
         world.run(50);
         assert_eq!(world.down(), [2, 3, 4]);
     }
@@ -420,7 +447,7 @@ mod tests {
         let mut world = World::of(3);
         world.sees([3], Sight { silence: Some(SILENT), ..WELL });
         for _ in 0..4 {
-            world.now += Duration::from_secs(1);
+            world.now += Duration::from_secs(2);
             world.detector.was_awake(world.now);
         }
         world.run(1);
