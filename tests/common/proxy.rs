@@ -28,7 +28,18 @@ pub struct Proxy {
 impl Proxy {
     /// Starts a proxy in front of `target`.
     pub fn start(target: SocketAddr, fault: Fault) -> Proxy {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Proxy::start_at("127.0.0.1:0".parse().unwrap(), target, fault, Duration::ZERO)
+    }
+
+    /// The same at that address; the first byte of a client goes out `opening` later than the others: so
+    /// long would its connection take.
+    pub fn start_at(
+        address: SocketAddr,
+        target: SocketAddr,
+        fault: Fault,
+        opening: Duration,
+    ) -> Proxy {
+        let listener = TcpListener::bind(address).unwrap();
         let address = listener.local_addr().unwrap();
         let stopped = Arc::new(AtomicBool::new(false));
         let stop = stopped.clone();
@@ -37,7 +48,7 @@ impl Proxy {
                 if stop.load(Ordering::Relaxed) {
                     return;
                 }
-                connect(client, target, fault);
+                connect(client, target, fault, opening);
             }
         });
         Proxy { address, stopped }
@@ -56,12 +67,13 @@ impl Drop for Proxy {
     }
 }
 
-fn connect(client: TcpStream, target: SocketAddr, fault: Fault) {
+fn connect(client: TcpStream, target: SocketAddr, fault: Fault, opening: Duration) {
     let Ok(server) = TcpStream::connect(target) else { return };
     client.set_nodelay(true).unwrap();
     server.set_nodelay(true).unwrap();
-    let directions = [(client.try_clone().unwrap(), server.try_clone().unwrap()), (server, client)];
-    for (from, to) in directions {
+    let open = Instant::now() + opening;
+    let out = (client.try_clone().unwrap(), server.try_clone().unwrap());
+    for (from, to) in [out, (server, client)] {
         let (send, pieces) = sync_channel(64);
         std::thread::spawn(move || deliver(&pieces, to, fault));
         std::thread::spawn(move || {
@@ -69,7 +81,8 @@ fn connect(client: TcpStream, target: SocketAddr, fault: Fault) {
             let mut buffer = [0; 4096];
             // An error (a reset) is passed on as a plain end: FIN or RST, the stream is short.
             while let Ok(count @ 1..) = from.read(&mut buffer) {
-                if send.send((Instant::now() + fault.delay, buffer[..count].to_vec())).is_err() {
+                let due = Instant::now().max(open) + fault.delay;
+                if send.send((due, buffer[..count].to_vec())).is_err() {
                     let _ = from.shutdown(Shutdown::Both);
                     return;
                 }

@@ -19,6 +19,7 @@ mod answers;
 mod clients;
 mod economy;
 mod edges;
+mod far;
 mod fleet;
 mod history;
 mod light;
