@@ -1,8 +1,10 @@
 //! Which members vote: three, or five in a fleet of seven and more. From what the leader knows to
 //! one change at a time.
 //!
-//! A vote is added before one is taken, so the fleet never hangs on fewer nodes than it must. Pure.
-//! Knows no clock, no network and not how a vote is cast.
+//! A vote is added before one is taken, so the fleet never hangs on fewer nodes than it must. A voter
+//! that drains keeps its vote, for most come back; but when those who stay could not agree without the
+//! leavers, it is taken in time, down to the last node. Pure. Knows no clock, no network and not how a
+//! vote is cast.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -15,6 +17,9 @@ const STEADY: Duration = Duration::from_secs(10);
 
 /// Who said good-bye keeps its vote for so long: a restart for a new release changes no voters.
 const FAREWELL: Duration = Duration::from_secs(60);
+
+/// Who drains for so long does so alone: a fleet that is stopped as a whole needs no voters.
+const LEAVING: Duration = Duration::from_secs(1);
 
 /// Who has been down for so long is forgotten.
 const LOST: Duration = Duration::from_secs(24 * 3600);
@@ -53,6 +58,8 @@ pub(crate) enum Action {
     Remove(NodeId),
     /// Strikes a member off the roll.
     Forget(NodeId),
+    /// The leader itself drains and its vote is in the way: it lets another one lead.
+    StepDown,
 }
 
 /// How long everybody has been what it is.
@@ -77,7 +84,8 @@ impl Autopilot {
         if let Some(member) = absent {
             return Some(Action::Listen(member.id));
         }
-        self.promotion(now, bench)
+        self.relief(now, bench)
+            .or_else(|| self.promotion(now, bench))
             .or_else(|| self.dismissal(now, bench))
             .or_else(|| self.removal(now, bench))
     }
@@ -95,6 +103,25 @@ impl Autopilot {
     /// How long it has been what it is.
     fn lasted(&self, now: Duration, id: NodeId) -> Duration {
         self.since.get(&id).map_or(Duration::ZERO, |(_, since)| now.saturating_sub(*since))
+    }
+
+    /// While voters drain without whom the others could not agree: a vote for anybody who can take it,
+    /// and then one less, first of those who are gone.
+    fn relief(&self, now: Duration, bench: &Bench<'_>) -> Option<Action> {
+        let drains = |id: NodeId| bench.is(id, Health::Draining) && self.lasted(now, id) >= LEAVING;
+        if !bench.voters.iter().any(|id| drains(*id)) || outlasts(bench.roll, bench.voters) {
+            return None;
+        }
+        let spare = |id: &&NodeId| bench.is(**id, Health::Up) && bench.caught_up.contains(*id);
+        if let Some(spare) = bench.learners.iter().find(spare) {
+            return Some(Action::Promote(*spare));
+        }
+        if !bench.voters.iter().any(|id| stays(bench.roll, *id)) {
+            return None;
+        }
+        let gone = bench.voters.iter().filter(|id| **id != bench.me && !stays(bench.roll, **id));
+        let first = gone.min_by_key(|id| (drains(**id), id.0));
+        Some(first.map_or(Action::StepDown, |id| Action::Demote(*id)))
     }
 
     /// A vote for a steady member, when fewer than there should be can be cast.
@@ -152,9 +179,23 @@ impl Bench<'_> {
         self.voters.contains(&id) || self.learners.contains(&id)
     }
 
+    fn is(&self, id: NodeId, health: Health) -> bool {
+        self.roll.view().member(id).is_some_and(|member| member.health == health)
+    }
+
     fn state(&self, id: NodeId) -> State {
         self.roll.view().member(id).map(|member| (member.health, member.boot))
     }
+}
+
+/// Can these voters agree when all of them are gone that drain or are down?
+pub(crate) fn outlasts(roll: &Roll, voters: &BTreeSet<NodeId>) -> bool {
+    voters.iter().filter(|id| stays(roll, **id)).count() * 2 > voters.len()
+}
+
+fn stays(roll: &Roll, id: NodeId) -> bool {
+    let health = roll.view().member(id).map(|member| member.health);
+    matches!(health, Some(Health::Up | Health::Joining))
 }
 
 /// How many should vote.
@@ -181,6 +222,8 @@ mod tests {
         lagging: BTreeSet<NodeId>,
         unsettled: bool,
         fewest: usize,
+        /// 0: node 1.
+        leader: u64,
     }
 
     impl World {
@@ -220,7 +263,7 @@ mod tests {
             for second in 0..seconds {
                 let listening: BTreeSet<_> = self.voters.union(&self.learners).copied().collect();
                 let bench = Bench {
-                    me: NodeId(1),
+                    me: self.leader(),
                     roll: self.roll.as_ref().unwrap(),
                     voters: &self.voters,
                     learners: &self.learners,
@@ -250,8 +293,16 @@ mod tests {
                     assert!(self.voters.remove(&id) || self.learners.remove(&id));
                 }
                 Action::Forget(id) => self.apply(Command::Forget(id)),
+                Action::StepDown => {
+                    let up = |id: &&NodeId| stays(self.roll.as_ref().unwrap(), **id);
+                    self.leader = self.voters.iter().find(up).unwrap().0;
+                }
             }
-            assert!(self.voters.contains(&NodeId(1)), "the leader never removes itself");
+            assert!(self.voters.contains(&self.leader()), "the leader never removes itself");
+        }
+
+        fn leader(&self) -> NodeId {
+            NodeId(self.leader.max(1))
         }
 
         fn voters(&self) -> Vec<u64> {
@@ -340,6 +391,74 @@ mod tests {
         assert_eq!(world.run(50), []);
         world.up(2);
         assert_eq!(world.run(200), []);
+    }
+
+    #[test]
+    fn one_leaves_after_the_other_down_to_the_last() {
+        let mut world = World::of(5, 3);
+        world.run(30);
+        let mut all = Vec::new();
+        for id in 1..=4 {
+            world.health(id, Health::Draining, false);
+            all.push(world.run(5).into_iter().map(|(_, action)| action).collect::<Vec<_>>());
+            assert!(outlasts(world.roll.as_ref().unwrap(), &world.voters), "without {id}");
+            world.leader = world.leader.max(id + 1);
+            world.health(id, Health::Down, true);
+        }
+        let (add, take) = (Action::Promote, Action::Demote);
+        assert_eq!(
+            all,
+            [
+                vec![],
+                vec![add(n(4)), add(n(5)), take(n(1)), take(n(5))],
+                vec![add(n(5)), take(n(2))],
+                vec![take(n(3)), Action::StepDown, take(n(4))]
+            ]
+        );
+        assert_eq!(world.voters(), [5]);
+    }
+
+    #[test]
+    fn a_leader_that_drains_lets_another_one_take_its_vote() {
+        let mut world = World::of(2, 2);
+        world.run(30);
+        world.health(1, Health::Draining, false);
+        assert_eq!(world.run(9), [(1, Action::StepDown), (2, Action::Demote(n(1)))]);
+        world.up(3);
+        world.health(2, Health::Draining, false);
+        let all = world.run(9);
+        assert_eq!(
+            all,
+            [
+                (0, Action::Listen(n(3))),
+                (1, Action::Promote(n(3))),
+                (2, Action::StepDown),
+                (3, Action::Demote(n(2)))
+            ]
+        );
+    }
+
+    #[test]
+    fn a_drain_takes_no_vote_while_the_others_can_agree() {
+        for (members, voters) in [(3, 3), (4, 3), (5, 3)] {
+            let mut world = World::of(members, voters);
+            world.run(30);
+            for id in 1..=members {
+                world.health(id, Health::Draining, false);
+                assert_eq!(world.run(30), [], "{id} of {members}");
+                world.health(id, Health::Down, true);
+                assert_eq!(world.run(20), [], "{id} of {members}");
+                world.up(id);
+            }
+        }
+    }
+
+    #[test]
+    fn a_fleet_that_stops_as_a_whole_keeps_all_its_voters() {
+        let mut world = World::of(5, 3);
+        world.run(30);
+        (1..=5).for_each(|id| world.health(id, Health::Draining, false));
+        assert_eq!(world.run(50), []);
     }
 
     #[test]

@@ -110,11 +110,12 @@ impl Cluster {
     }
 
     /// A member of a fleet whose views come from whoever holds the other end of `views`, and not from an
-    /// agreement of its own: for trying out what lies above. Call it within the runtime that its links
-    /// shall live on.
+    /// agreement of its own: a seam for the tests of what lies above, and of no use otherwise. Call it
+    /// within the runtime that its links shall live on.
     ///
     /// # Errors
     /// The HTTP client cannot be made, or the kernel gives no random bytes.
+    #[doc(hidden)]
     pub fn told(
         me: NodeId,
         boot: u64,
@@ -250,7 +251,7 @@ impl Cluster {
         }
     }
 
-    /// Gives up all keys: they move to the others. Returns when the fleet has agreed, or after 2 s if
+    /// Gives up all keys: they move to the others. Returns when the fleet has agreed, or after 3 s if
     /// it cannot (false); this node goes on asking then. Dropping this future does not take it back.
     pub async fn drain(&self) -> bool {
         match &self.fleet {
@@ -259,8 +260,10 @@ impl Cluster {
         }
     }
 
-    /// Says good-bye to the fleet, unless it has not even agreed to [`Self::drain`], closes all links and takes no part any more. The last thing before
-    /// the process ends; takes 2 s at most. Not to be dropped before it is done.
+    /// Says good-bye to the fleet, unless it has not even agreed to [`Self::drain`], closes all links and
+    /// takes no part any more. If the others could not agree without this node's vote, waits before until
+    /// it has none, to 8 s after the drain began. The last thing before the process ends; takes 3 s at most
+    /// beside that wait. Not to be dropped before it is done.
     pub async fn leave(&self) {
         if let Some(fleet) = &self.fleet {
             fleet.leave().await;

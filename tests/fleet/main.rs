@@ -31,5 +31,6 @@ mod restarts;
 mod reuse;
 mod roles;
 mod security;
+mod shrinking;
 mod uses;
 mod weight;

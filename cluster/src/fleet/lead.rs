@@ -12,7 +12,7 @@ use crate::detector::{Detector, REFUSALS, Sight, Verdict};
 use crate::placement::Seed;
 use crate::raft::{Figures, LEASE};
 use crate::roll::{Command, Roll};
-use crate::view::NodeId;
+use crate::view::{Member, NodeId};
 
 /// Between two looks: a node that is gone is marked so within a second of its last word.
 const TICK: Duration = Duration::from_millis(200);
@@ -28,9 +28,8 @@ pub(super) async fn lead(core: Arc<Core>) {
         ticks.tick().await;
         let now = begun.elapsed();
         let (roll, figures) = (core.consensus.roll(), core.consensus.figures());
-        if figures.leader.is_some() && figures.leader != leader {
+        if figures.leader.is_some() && figures.leader != leader && tell_leader(&roll, &figures) {
             leader = figures.leader;
-            tell_leader(&roll, &figures);
         }
         if let (Some(why), false) = (&figures.failure, failed) {
             failed = true;
@@ -70,12 +69,15 @@ pub(super) async fn lead(core: Arc<Core>) {
     }
 }
 
-fn tell_leader(roll: &Roll, figures: &Figures) {
-    let Some(leader) = figures.leader else { return };
+/// Writes down who leads, if its name is known already: the first of all leads before anybody is a
+/// member.
+fn tell_leader(roll: &Roll, figures: &Figures) -> bool {
+    let member = figures.leader.and_then(|leader| roll.view().member(leader));
+    let Some(Member { id, name, .. }) = member else { return false };
     let (epoch, term) = (roll.view().epoch().0, figures.term);
-    let name = roll.view().member(leader).map_or("", |member| member.name.as_str());
-    let id = format_args!("{:016x}", leader.0);
+    let id = format_args!("{:016x}", id.0);
     tracing::info!(node = name, %id, term, epoch, "a node leads the fleet");
+    true
 }
 
 impl Core {

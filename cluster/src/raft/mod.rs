@@ -10,7 +10,8 @@ mod types;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -19,7 +20,7 @@ use openraft::{BasicNode, ChangeMembers, Config, ServerState, SnapshotPolicy};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::autopilot::Action;
 use crate::bonds::Bonds;
@@ -32,7 +33,8 @@ use network::Network;
 pub(crate) use store::{Disk, Identity};
 use types::{Metrics, Raft};
 
-/// Between two heartbeats of the leader, and how long a request of it may take. Milliseconds.
+/// Between two heartbeats of the leader, and how long openraft waits for a request of it: the request
+/// itself goes on ([`network`]). Milliseconds.
 const HEARTBEAT: u64 = 250;
 
 /// No heartbeat for so long: the next election. Milliseconds, at least and at most.
@@ -41,7 +43,7 @@ const ELECTION: (u64, u64) = (1000, 1500);
 /// Until so long after a leader's last word, nobody votes for another one.
 pub(crate) const LEASE: Duration = Duration::from_millis(ELECTION.1);
 
-/// A chunk of a snapshot may take so long. Milliseconds.
+/// openraft waits so long for a chunk of a snapshot. Milliseconds.
 const SNAPSHOT_MAX: u64 = 2000;
 
 /// Most bytes of a chunk of a snapshot: well within one request.
@@ -51,8 +53,13 @@ const SNAPSHOT_CHUNK: u64 = 1 << 20;
 const ENTRIES_MAX: u64 = 500;
 const ENTRIES_KEPT: u64 = 200;
 
-/// A change that is not agreed upon within this is not waited for. It may come to be later.
-const WRITE_MAX: Duration = Duration::from_secs(1);
+/// A change that is not agreed upon within this is not waited for. It may come to be later. A change of
+/// the voters is agreed upon twice, with a round trip of up to 400 ms (spec §28, row 21) for each.
+pub(crate) const WRITE_MAX: Duration = Duration::from_millis(1500);
+
+/// Who hears nothing of a leader's Raft for so long is in touch with none: heartbeats are far more
+/// frequent.
+const IN_TOUCH: Duration = Duration::from_secs(5);
 
 /// Who lacks no more than so many entries has caught up: a few are always under way.
 const LAG_MAX: u64 = 8;
@@ -64,6 +71,9 @@ pub(crate) struct Consensus {
     raft: Raft,
     bonds: Bonds,
     rolls: watch::Receiver<Arc<Roll>>,
+    /// When a leader's Raft was last heard.
+    led: Arc<Mutex<Option<Instant>>>,
+    abdicated: Arc<AtomicBool>,
 }
 
 /// What this node knows of the agreement at one moment.
@@ -73,13 +83,16 @@ pub(crate) struct Figures {
     pub state: &'static str,
     /// Why it has stopped, if it did so by itself: its disk has failed.
     pub failure: Option<String>,
+    /// The last one that this node has heard of. A learner that was forgotten hears of no other.
     pub leader: Option<NodeId>,
+    /// It leads, or has just heard a leader's Raft.
+    pub in_touch: bool,
     pub term: u64,
     pub voters: BTreeSet<NodeId>,
     pub learners: BTreeSet<NodeId>,
     /// A change of the voters is half done.
     pub unsettled: bool,
-    /// This node leads, and most voters have said so within the last second.
+    /// This node leads, and most voters have said so within [`LEASE`]: no other one can.
     pub leads: bool,
     /// Who has all of the log that matters; known to the leader.
     pub caught_up: BTreeSet<NodeId>,
@@ -116,7 +129,8 @@ impl Consensus {
         let network = Network { peers, bonds: bonds.clone(), rolls: rolls.clone() };
         let config = Arc::new(config.validate()?);
         let raft = Raft::new(me.0, config, network, disk, machine).await?;
-        let consensus = Self { me, raft, bonds, rolls };
+        let (led, abdicated) = Default::default();
+        let consensus = Self { me, raft, bonds, rolls, led, abdicated };
         consensus.found().await?;
         Ok(consensus)
     }
@@ -163,18 +177,24 @@ impl Consensus {
             ServerState::Shutdown => "stopped",
         };
         let members = metrics.membership_config.membership();
-        let acknowledged = metrics.millis_since_quorum_ack.is_some_and(|ago| ago < ELECTION.0);
+        let acknowledged = metrics.millis_since_quorum_ack.is_some_and(|ago| ago < ELECTION.1);
         Figures {
             state,
             failure,
             leader: metrics.current_leader.filter(|_| !stopped).map(NodeId),
+            in_touch: !stopped && (state == "leader" || self.is_led()),
             term: metrics.current_term,
             voters: members.voter_ids().map(NodeId).collect(),
             learners: members.learner_ids().map(NodeId).collect(),
             unsettled: members.get_joint_config().len() > 1,
-            leads: state == "leader" && acknowledged,
+            leads: state == "leader" && acknowledged && !self.abdicated.load(Ordering::Relaxed),
             caught_up: self.caught_up(&metrics),
         }
+    }
+
+    fn is_led(&self) -> bool {
+        let led = *self.led.lock().unwrap_or_else(PoisonError::into_inner);
+        led.is_some_and(|led| led.elapsed() < IN_TOUCH)
     }
 
     fn caught_up(&self, metrics: &Metrics) -> BTreeSet<NodeId> {
@@ -220,6 +240,10 @@ impl Consensus {
                 (ChangeMembers::RemoveVoters(one(id)), false)
             }
             Action::Remove(id) => (ChangeMembers::RemoveNodes(one(id)), false),
+            Action::StepDown => {
+                self.abdicate();
+                return Ok(());
+            }
         };
         within(self.raft.change_membership(change, retain)).await
     }
@@ -231,8 +255,9 @@ impl Consensus {
         }
     }
 
-    /// Stops leading and never leads again: the others elect another one.
+    /// Stops leading and never leads again: the others elect another one. It votes and listens on.
     pub(crate) fn abdicate(&self) {
+        self.abdicated.store(true, Ordering::Relaxed);
         self.raft.runtime_config().elect(false);
         self.raft.runtime_config().heartbeat(false);
     }
@@ -248,7 +273,14 @@ impl Consensus {
     pub(crate) async fn answer(&self, target: &str, body: &[u8]) -> (u16, Vec<u8>) {
         let raft = &self.raft;
         match target {
-            network::APPEND => self.serve(body, |request| raft.append_entries(request)).await,
+            network::APPEND => {
+                let answer = self.serve(body, |request| raft.append_entries(request)).await;
+                if answer.0 == 200 {
+                    let mut led = self.led.lock().unwrap_or_else(PoisonError::into_inner);
+                    *led = Some(Instant::now());
+                }
+                answer
+            }
             network::VOTE => self.serve(body, |request| raft.vote(request)).await,
             network::SNAPSHOT => self.serve(body, |request| raft.install_snapshot(request)).await,
             _ => (404, Vec::new()),

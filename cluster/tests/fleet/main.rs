@@ -170,6 +170,32 @@ async fn the_last_one_of_a_fleet_does_not_wait_for_its_good_bye_to_be_heard() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fleet_that_shrinks_to_one_node_can_agree_at_every_step() {
+    let (sites, mut nodes) = fleet(12, 5).await;
+    while nodes.len() > 1 {
+        // The leader is the hardest to part with.
+        let leader = nodes[0].cluster.status().leader.unwrap();
+        let at = nodes.iter().position(|node| node.cluster.me() == leader).unwrap();
+        let leaver = nodes.remove(at);
+        assert!(leaver.cluster.drain().await, "{} are left", nodes.len());
+        leaver.cluster.leave().await;
+        leaver.kill().await;
+        let rest: Vec<&Node> = nodes.iter().collect();
+        all(&rest, |node| node.health(leader) == Some(Health::Down)).await;
+        all(&rest, |node| node.cluster.status().leader.is_some_and(|it| it != leader)).await;
+    }
+    let last = nodes[0].cluster.me();
+    assert_eq!(nodes[0].cluster.status().voters, [last]);
+    // It can agree to newcomers, and gives them votes.
+    let name = nodes[0].cluster.view().member(last).unwrap().name.clone();
+    let site = sites.iter().find(|site| site.name != name).unwrap();
+    let back = site.start(&Site::list(&sites), 5);
+    let me = back.cluster.me();
+    all(&[&nodes[0], &back], |node| node.health(me) == Some(Health::Up)).await;
+    until(|| nodes[0].cluster.status().voters.len() == 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_whole_fleet_that_was_stopped_comes_back() {
     let (sites, nodes) = fleet(7, 3).await;
     let epoch = nodes[0].cluster.view().epoch();
