@@ -15,6 +15,9 @@ use crate::common::{End, PATIENCE, eventually, timed, unique};
 use crate::fleet::{Fleet, measured, member, remark};
 use crate::membership::voters;
 
+/// Longer than whoever is forgotten could learn of it by listening.
+const UNTOLD: Duration = Duration::from_secs(23);
+
 /// Row 11.
 const KILLED: Duration = Duration::from_secs(5);
 
@@ -96,6 +99,9 @@ fn forgotten() {
     fleet.run_with(twin, &flags);
     fleet.settled();
     assert_eq!(fleet.health(0, learner), None, "it is no member any more");
+    // For 10 s more Raft tells it so, and for 10 s more it would believe what waits in its sockets.
+    let gone = Instant::now();
+    eventually("nobody tells it any more", PATIENCE * 2, || gone.elapsed() > UNTOLD);
     fleet.kill(twin);
     fleet.settled();
     fleet.thaw(learner);
