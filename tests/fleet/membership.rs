@@ -42,6 +42,13 @@ fn said(fleet: &Fleet, by: usize, what: &str, about: usize) -> usize {
     log.lines().filter(|line| line.contains(&what) && line.contains(&name)).count()
 }
 
+/// Waits until the log says it, once: it is written a moment after the thing is known.
+#[track_caller]
+fn expect_said(fleet: &Fleet, by: usize, what: &str, about: usize) {
+    eventually(what, PATIENCE, || said(fleet, by, what, about) > 0);
+    assert_eq!(said(fleet, by, what, about), 1, "{by} of {about}: {}", fleet.node(by).log());
+}
+
 /// A node without the others is not ready, and says why; together they are a fleet.
 fn first_start() {
     let mut fleet = Fleet::idle_with(3, &[]);
@@ -61,7 +68,7 @@ fn first_start() {
     fields(&fleet);
     for at in 0..3 {
         for name in 0..3 {
-            assert_eq!(said(&fleet, at, "a node joins the fleet", name), 1, "{at} of {name}");
+            expect_said(&fleet, at, "a node joins the fleet", name);
         }
     }
     // The data directory holds no name and no byte of a pipe.
@@ -155,7 +162,7 @@ fn restart() {
     fleet.kill(at);
     let others = [(at + 1) % 3, (at + 2) % 3];
     eventually("it is down", PATIENCE, || fleet.health(others[0], at).as_deref() == Some("down"));
-    assert!(said(&fleet, others[0], "a node is down", at) == 1, "{}", fleet.node(others[0]).log());
+    expect_said(&fleet, others[0], "a node is down", at);
     fleet.run(at);
     let (_, time) = timed(|| fleet.settled());
     measured("a node killed and started again is up", time, Duration::from_secs(5));
@@ -288,11 +295,10 @@ fn newcomers(server: &crate::common::Server, signal: Signal, start: Instant) {
     }
     while start.elapsed() < Duration::from_secs(4) {
         let mut receiver = server.get(&unique());
-        assert!(
-            receiver.is_silent(Duration::from_millis(200)),
-            "refused after {:?}",
-            start.elapsed()
-        );
+        let taken = receiver.is_silent(Duration::from_millis(200));
+        // A machine that was busy meanwhile may have let the 5 s pass.
+        let after = start.elapsed();
+        assert!(taken || after > Duration::from_millis(4500), "refused after {after:?}");
     }
     eventually("newcomers are refused", Duration::from_secs(4), || {
         let mut receiver = server.get(&unique());
