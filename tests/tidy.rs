@@ -35,7 +35,9 @@ const CRATES: &[(&str, &[&str])] = &[
     ("hoody_pipe", &["src/main.rs"]),
     ("hoody_pipe_cluster", &["src/edge/", "src/front/", "src/node.rs", "src/node/"]),
     ("http", &["src/config/", "src/front/", "src/http/"]),
-    ("hyper", &[]),
+    ("http_body_util", &["src/edge/trunk/connect.rs"]),
+    ("hyper", &["src/edge/trunk/connect.rs"]),
+    ("hyper_util", &["src/edge/trunk/connect.rs"]),
     ("metrics", &["src/meter.rs"]),
     ("metrics_exporter_prometheus", &["src/meter.rs"]),
     ("openraft", &["cluster/src/raft/"]),
@@ -49,7 +51,7 @@ const CRATES: &[(&str, &[&str])] = &[
         ],
     ),
     ("tokio_rustls", &["src/front/tls.rs", "src/front/transport.rs", "src/front/transport/"]),
-    ("reqwest", &["src/client/", "src/edge/trunk/", "cluster/src/"]),
+    ("reqwest", &["src/client/", "cluster/src/"]),
 ];
 
 /// The only file that may be unsafe: two ioctls that nobody wraps.

@@ -37,10 +37,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use fleet::{Fleet, Started};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 
 pub use auth::{PEER_HEADER, PROOF_HEADER};
-pub use client::client;
 pub use door::{Admitted, Denied, PeerRequest};
 use link::{Incoming, LinkEvent, LinkId, LinkNumber};
 use net::Net;
@@ -221,6 +221,15 @@ impl Cluster {
         let view = self.view();
         let addr = view.member(to)?.addr.as_ref()?;
         self.net.as_ref()?.peers.signer().sign(to, addr, method, target, b"").ok()
+    }
+
+    /// A connection for that request, within 2 s, whose receive buffer has twice `receive` bytes and does
+    /// not grow. It belongs to the runtime of the caller. Cancel-safe.
+    ///
+    /// # Errors
+    /// Nobody takes it.
+    pub async fn connect(&self, signed: &Signed, receive: u32) -> io::Result<TcpStream> {
+        client::connect(&signed.addr, receive).await
     }
 
     /// Believes the head of an answer to that request, or not.

@@ -62,6 +62,11 @@ impl Names {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The addresses of a host, with port 0; none if none is known within [`LOOKUP_MAX`].
+    pub(crate) async fn addrs(&self, name: &str) -> Vec<SocketAddr> {
+        self.find(name, ask).await
+    }
+
     /// The addresses known at once, with a lookup behind that serves the next connection; or, of a name
     /// that is not known yet, what that lookup finds in time. `lookup` is made once at a time.
     async fn find<F>(&self, name: &str, lookup: impl FnOnce(String) -> F) -> Vec<SocketAddr>
@@ -95,7 +100,7 @@ impl Resolve for Names {
     fn resolve(&self, name: Name) -> Resolving {
         let (names, name) = (self.clone(), name.as_str().to_owned());
         Box::pin(async move {
-            let addrs: Addrs = match names.find(&name, ask).await {
+            let addrs: Addrs = match names.addrs(&name).await {
                 none if none.is_empty() => return Err("no address is known for this host".into()),
                 known => Box::new(known.into_iter()),
             };

@@ -51,13 +51,13 @@ struct Inner {
 /// A request that is signed. Use it once.
 #[derive(Debug, Clone)]
 pub struct Signed {
-    /// Where it goes.
-    pub url: String,
+    /// Host and port of the listener that is asked.
+    pub addr: String,
     /// The header that proves it.
     pub header: (&'static str, String),
     /// Who is asked.
     pub(crate) to: NodeId,
-    addr: String,
+    target: String,
     nonce: u128,
 }
 
@@ -163,8 +163,8 @@ impl Peers {
     }
 
     fn request(&self, method: Method, signed: &Signed) -> RequestBuilder {
-        let (name, value) = &signed.header;
-        self.http.request(method, &signed.url).header(*name, value)
+        let Signed { addr, target, header: (name, value), .. } = signed;
+        self.http.request(method, format!("http://{addr}{target}")).header(*name, value)
     }
 }
 
@@ -211,8 +211,7 @@ impl Signer {
         let (nonce, when) = (nonce()?, self.time_at(addr));
         let stamp = Stamp { from: *me, to, when, nonce, body: auth::hash(body) };
         let header = (PEER_HEADER, stamp.sign(secret, method, target));
-        let url = format!("http://{addr}{target}");
-        Ok(Signed { url, header, to, addr: addr.to_owned(), nonce })
+        Ok(Signed { addr: addr.to_owned(), header, to, target: target.to_owned(), nonce })
     }
 
     /// Believes an answer or not, and learns the listener's clock from it.

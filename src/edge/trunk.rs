@@ -15,6 +15,7 @@ mod frames;
 mod inlet;
 mod inward;
 mod landing;
+mod line;
 mod outward;
 mod reception;
 mod reports;

@@ -117,6 +117,12 @@ impl Raw {
         self.stream.local_addr().unwrap().port()
     }
 
+    /// Bytes of the body that have arrived and were not handed out; of a body that is not chunked.
+    pub fn unread(&self) -> u64 {
+        let kernel = rustix::io::ioctl_fionread(&self.stream).expect("the connection is open");
+        kernel + (self.inbox.len() + self.decoded.len()) as u64
+    }
+
     /// One read from the socket: what arrived in one segment, unless more came meanwhile.
     #[track_caller]
     pub fn segment(&mut self) -> Vec<u8> {

@@ -15,6 +15,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod ahead;
 mod answers;
 mod clients;
 mod economy;

@@ -26,6 +26,8 @@ pub struct Cut;
 /// The reading side of a trunk.
 pub struct Inlet<R> {
     io: R,
+    /// What was read before of the connection, and not decoded.
+    unread: BytesMut,
     decoder: Decoder,
     /// Decoded, and not yet taken.
     ahead: BytesMut,
@@ -36,9 +38,10 @@ pub struct Inlet<R> {
 }
 
 impl<R: AsyncRead + Unpin> Inlet<R> {
-    /// A trunk of which nothing was read.
-    pub fn new(io: R) -> Self {
-        Self { io, decoder: Decoder::new(), ahead: BytesMut::new(), left: None, last: None }
+    /// A trunk of which `unread` was read already.
+    pub fn new(io: R, unread: BytesMut) -> Self {
+        let (decoder, ahead) = (Decoder::new(), BytesMut::new());
+        Self { io, unread, decoder, ahead, left: None, last: None }
     }
 
     /// What the trunk carries. Cancel-safe; to be asked once.
@@ -83,7 +86,12 @@ impl<R: AsyncRead + Unpin> Inlet<R> {
         let chunk = usize::try_from(self.decoder.remaining()).unwrap_or(usize::MAX);
         let most = if chunk > 0 { chunk } else { READ }.min(into.len());
         let mut buf = ReadBuf::new(&mut into[..most]);
-        ready!(Pin::new(&mut self.io).poll_read(cx, &mut buf)).map_err(|_| Cut)?;
+        if self.unread.is_empty() {
+            ready!(Pin::new(&mut self.io).poll_read(cx, &mut buf)).map_err(|_| Cut)?;
+        } else {
+            let first = self.unread.len().min(buf.remaining());
+            buf.put_slice(&self.unread.split_to(first));
+        }
         let read = buf.filled().len();
         if read == 0 {
             return Poll::Ready(Err(Cut));
@@ -210,8 +218,9 @@ mod tests {
 
     /// Everything that comes out, if it comes to a clean end.
     fn read(wire: &[u8], step: usize, window: usize) -> Result<(Opened, Vec<u8>), Cut> {
+        let (unread, wire) = wire.split_at(wire.len().min(step / 2));
         let pieces = wire.chunks(step.max(1)).map(<[u8]>::to_vec).collect();
-        let mut inlet = Inlet::new(Pieces(pieces));
+        let mut inlet = Inlet::new(Pieces(pieces), BytesMut::from(unread));
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
             let (opened, mut all, mut window) =
@@ -251,7 +260,7 @@ mod tests {
         let whole = wire(&opened(), &[b"abc".to_vec(), b"de".to_vec()]);
         let bytes = |wire: &[u8], step, length| {
             let pieces = wire.chunks(step).map(<[u8]>::to_vec).collect();
-            let mut inlet = Inlet::new(Pieces(pieces));
+            let mut inlet = Inlet::new(Pieces(pieces), BytesMut::new());
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
             let mut all = Vec::new();
             runtime.block_on(async {

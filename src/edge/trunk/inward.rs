@@ -164,7 +164,9 @@ impl Inward {
         let Self { edge, sender, offers, bell, open: _open, .. } = self;
         let node = NodeId(sender.origin);
         match up {
-            Some(Picked::Up(io)) => landing::run(Landing { edge, node, offers, bell }, io).await,
+            Some(Picked::Up { stream, ahead }) => {
+                landing::run(Landing { edge, node, offers, bell }, stream, ahead).await;
+            }
             Some(Picked::Late) => {
                 offers.iter().for_each(|_| rejections::failed(&Failure::Unavailable));
                 start::turn_away(offers, &Failure::Unavailable);
@@ -233,14 +235,15 @@ impl Inward {
         let sha256 = self.offers.iter().any(|offer| offer.wants.sha256);
         let dial = Dial { sender: self.sender, seats: self.seats.clone(), attempt, sha256 };
         let node = NodeId(self.sender.origin);
-        Box::pin(connect::dial(self.edge.cluster().clone(), node, self.transfer, dial))
+        let window = self.edge.settings().window;
+        Box::pin(connect::dial(self.edge.cluster().clone(), node, self.transfer, dial, window))
     }
 }
 
 /// What an answer is to the machine, and the answer itself for when it has decided.
 fn heard(answer: Result<Picked, Unanswered>) -> (Input, Option<Picked>) {
     match answer {
-        Ok(picked @ Picked::Up(_)) => (Input::Answered(Answered::Started), Some(picked)),
+        Ok(picked @ Picked::Up { .. }) => (Input::Answered(Answered::Started), Some(picked)),
         Ok(Picked::Undone) => (Input::Answered(Answered::Undone), None),
         Ok(Picked::Late) => (Input::Answered(Answered::Late), Some(Picked::Late)),
         Err(Unanswered::Broken) => (Input::Broken, None),

@@ -4,9 +4,10 @@
 use std::future::poll_fn;
 use std::sync::Arc;
 
+use bytes::BytesMut;
 use hoody_pipe_cluster::NodeId;
-use reqwest::Upgraded;
-use tokio::io::{ReadHalf, WriteHalf};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::timeout;
 
 use super::frames::{Opened, Said};
@@ -26,14 +27,14 @@ pub struct Landing {
     pub bell: Arc<Bell>,
 }
 
-type Inward = Inlet<ReadHalf<Upgraded>>;
-type Outward = Reports<WriteHalf<Upgraded>>;
+type Inward = Inlet<OwnedReadHalf>;
+type Outward = Reports<OwnedWriteHalf>;
 
-/// Serves the receivers to the end. Dropping it cuts them all.
-pub async fn run(mut landing: Landing, io: Upgraded) {
+/// Serves the receivers to the end. `ahead` was read of the stream before. Dropping it cuts them all.
+pub async fn run(mut landing: Landing, stream: TcpStream, ahead: BytesMut) {
     landing.offers.iter_mut().for_each(Offer::start);
-    let (read, write) = tokio::io::split(io);
-    let (mut inlet, mut reports) = (Inlet::new(read), Reports::new(write));
+    let (read, write) = stream.into_split();
+    let (mut inlet, mut reports) = (Inlet::new(read, ahead), Reports::new(write));
     if let Some((lanes, bell)) = open(&mut landing, &mut inlet, &mut reports).await {
         let window = landing.edge.settings().window;
         let mut fanout = Fanout::new(inlet, lanes, bell, window, false, None);

@@ -13,13 +13,12 @@ use bytes::{Bytes, BytesMut};
 use hoody_pipe_cluster::{Admitted, NodeId, PROOF_HEADER};
 use rustix::net::Shutdown;
 use serde::de::DeserializeOwned;
-use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::frames::{self, DIAL_MAX, Dial, Opened, SAID_MAX, Said};
-use super::{FAREWELL_MAX, UPGRADE, silent};
+use super::{FAREWELL_MAX, UPGRADE, line, silent};
 use crate::edge::desk::Verdict;
 use crate::edge::{Claim, Edge, Offer, Opener, Opening, Starter, Wants};
 use crate::flow::chunked::{CHUNK_HEAD_MAX, LAST_CHUNK, chunk_head};
@@ -28,9 +27,6 @@ use crate::pipe::TransferId;
 
 /// Its first frame comes with the request.
 const DIAL_WAIT: Duration = Duration::from_secs(2);
-
-/// Most output of one trunk that the kernel holds unsent, as for a receiver (spec §2, P5).
-const UNSENT_MAX: u32 = 64 << 10;
 
 /// Descriptors beside the connection itself: for the lane, and for its start.
 const DUPLICATES: usize = 2;
@@ -45,6 +41,9 @@ pub async fn serve(
     admitted: &Admitted,
 ) {
     let mut far = Far { stream, unread };
+    if line::prepare(&far.stream).is_err() {
+        return;
+    }
     let dial = timeout(DIAL_WAIT, far.next::<Dial>(DIAL_MAX)).await;
     let Ok(Ok(dial)) = dial else { return };
     let node = admitted.from();
@@ -85,11 +84,6 @@ fn hand_over(
     answered: &Arc<AtomicBool>,
 ) -> io::Result<LaneHold> {
     let Dial { sender, seats, attempt, sha256 } = dial;
-    let socket = SockRef::from(stream);
-    socket.set_tcp_nodelay(true)?;
-    socket.set_tcp_notsent_lowat(UNSENT_MAX)?;
-    // Linux counts a closed window as unacknowledged data, and the receivers may pause.
-    socket.set_tcp_user_timeout(None)?;
     let receivers = u16::try_from(seats.len()).map_err(io::Error::other)?;
     let way = Way::socket(stream.as_fd().try_clone_to_owned()?);
     let starter = starter(stream.as_fd().try_clone_to_owned()?, admitted, answered);

@@ -101,7 +101,7 @@ async fn a_request_of_a_trunk_is_signed_and_its_answer_proven() {
     a.sees(1, &[(B, &b.addr)]);
     let ask = || {
         let signed = a.cluster.sign(B, "POST", "/trunk/1").unwrap();
-        assert_eq!(signed.url, format!("http://{}/trunk/1", b.addr));
+        assert_eq!(signed.addr, b.addr);
         let header = Some(signed.header.1.as_str());
         let request = PeerRequest { method: "POST", target: "/trunk/1", header };
         (b.cluster.admit(&request), signed)
