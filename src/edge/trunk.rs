@@ -6,7 +6,9 @@
 //! started. After 101 one side sends, in chunks of HTTP/1.1, the frame `Opened` and then the
 //! bytes, the other side what becomes of its receivers (`Said`). The last chunk is the one
 //! clean end, and it counts only when the receivers' side has said who got everything. All else is a
-//! cut, at whatever moment.
+//! cut, at whatever moment: also a trunk that ends after its last chunk and before that word. Until then the
+//! sender's side holds the line, and lets go of it only if the transfer has failed, or with its node.
+//! It closes, and resets what is not taken soon, so that nobody has to read on to see it.
 //!
 //! Here is what both sides have in common for one node. Knows no HTTP clients and no names.
 
@@ -37,6 +39,11 @@ const SILENCE_MAX: Duration = Duration::from_secs(10);
 
 /// How often that is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// When the sender's side lets go of a transfer that has failed, what is on the way may still be taken for so
+/// long: at its own side before the connection is reset, which passes all that is unread, and at the receivers'
+/// side once that is seen. Both leave half of the second within which everybody is cut (spec §13).
+const LEFT_MAX: Duration = Duration::from_millis(250);
 
 /// What is said last may take this long to be taken.
 const FAREWELL_MAX: Duration = Duration::from_secs(1);

@@ -164,6 +164,11 @@ impl<S: Source> Fanout<S> {
         Some(digest.iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
+    /// The source, for watching it once it has ended: the fan-out reads it no more.
+    pub fn source(&mut self) -> &mut S {
+        &mut self.source
+    }
+
     /// Ends the fan-out and gives the source back. Lanes that are left are cut.
     pub fn into_source(self) -> S {
         self.source

@@ -55,6 +55,14 @@ impl<R: AsyncRead + Unpin> Inlet<R> {
         self.left = length;
     }
 
+    /// After the last chunk: ready when the sender's side lets go of the trunk. As long as this side has not
+    /// said what became of everybody, it does so only if the transfer has failed there, or with its node.
+    pub fn poll_let_go(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut scratch = [0; SCRATCH];
+        // Nothing follows the last chunk: whatever comes is no word of a transfer that goes on.
+        Pin::new(&mut self.io).poll_read(cx, &mut ReadBuf::new(&mut scratch)).map(drop)
+    }
+
     /// Reads and drops what is left, to the end of the connection.
     pub async fn discard(mut self) {
         let mut block = vec![0; READ];

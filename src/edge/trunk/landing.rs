@@ -3,17 +3,18 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use bytes::BytesMut;
 use hoody_pipe_cluster::NodeId;
 use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::time::timeout;
+use tokio::net::tcp::OwnedReadHalf;
+use tokio::time::{sleep, timeout};
 
 use super::frames::{Opened, Said};
 use super::inlet::{Cut, Inlet};
 use super::reports::Reports;
-use super::{FAREWELL_MAX, silent};
+use super::{FAREWELL_MAX, LEFT_MAX, silent};
 use crate::edge::{Edge, Offer, start};
 use crate::flow::{Bell, Event, Fanout, Lane};
 
@@ -28,17 +29,16 @@ pub struct Landing {
 }
 
 type Inward = Inlet<OwnedReadHalf>;
-type Outward = Reports<OwnedWriteHalf>;
 
 /// Serves the receivers to the end. `ahead` was read of the stream before. Dropping it cuts them all.
 pub async fn run(mut landing: Landing, stream: TcpStream, ahead: BytesMut) {
     landing.offers.iter_mut().for_each(Offer::start);
     let (read, write) = stream.into_split();
-    let (mut inlet, mut reports) = (Inlet::new(read, ahead), Reports::new(write));
-    if let Some((lanes, bell)) = open(&mut landing, &mut inlet, &mut reports).await {
+    let (mut inlet, reports) = (Inlet::new(read, ahead), Reports::new(write));
+    if let Some((lanes, bell)) = open(&mut landing, &mut inlet, &reports).await {
         let window = landing.edge.settings().window;
         let mut fanout = Fanout::new(inlet, lanes, bell, window, false, None);
-        carry(&landing, &mut fanout, &mut reports).await;
+        carry(&landing, &mut fanout, &reports).await;
         inlet = fanout.into_source();
     }
     // Whoever has seen nothing attaches again.
@@ -53,7 +53,7 @@ pub async fn run(mut landing: Landing, stream: TcpStream, ahead: BytesMut) {
 async fn open(
     landing: &mut Landing,
     inlet: &mut Inward,
-    reports: &mut Outward,
+    reports: &Reports,
 ) -> Option<(Vec<Lane>, Arc<Bell>)> {
     let opened = awaited(landing, inlet, reports).await?;
     let offers = std::mem::take(&mut landing.offers);
@@ -72,11 +72,7 @@ async fn open(
 }
 
 /// The head, while anybody is there to get it.
-async fn awaited(
-    landing: &mut Landing,
-    inlet: &mut Inward,
-    reports: &mut Outward,
-) -> Option<Opened> {
+async fn awaited(landing: &mut Landing, inlet: &mut Inward, reports: &Reports) -> Option<Opened> {
     let (cluster, node) = (landing.edge.cluster().clone(), landing.node);
     let silent = silent(&cluster, node);
     tokio::pin!(silent);
@@ -94,24 +90,51 @@ async fn awaited(
     None
 }
 
-/// Fans the bytes out until nobody is left, or until it ends in either way.
-async fn carry(landing: &Landing, fanout: &mut Fanout<Inward>, reports: &mut Outward) {
+/// Fans the bytes out until nobody is left, or until it ends in either way. When the sender's side has hung
+/// up, the transfer has failed there, before or after the last chunk: whoever cannot have the rest soon
+/// is cut.
+async fn carry(landing: &Landing, fanout: &mut Fanout<Inward>, reports: &Reports) {
     let silent = silent(landing.edge.cluster(), landing.node);
-    tokio::pin!(silent);
+    let cut = async {
+        reports.hung_up().await;
+        sleep(LEFT_MAX).await;
+    };
+    tokio::pin!(silent, cut);
+    let mut complete = false;
     loop {
         let event = tokio::select! {
             biased;
-            event = poll_fn(|cx| fanout.poll_next(cx)) => event,
+            event = poll_fn(|cx| next(fanout, complete, cx)) => match event {
+                Some(event) => event,
+                None => return,
+            },
             _ = reports.flow() => return,
             () = &mut silent => return,
+            () = &mut cut => return,
         };
         match event {
             Event::LaneLost => reports.say(Said::Lost),
             Event::LaneStalled(limit) => reports.say(Said::Stalled { limit }),
             // The sender's side has freed the name before it sent the end.
-            Event::BodyComplete => fanout.release(),
+            Event::BodyComplete => {
+                fanout.release();
+                complete = true;
+            }
             Event::Finished => return reports.say(Said::Whole { receivers: fanout.whole() }),
             Event::AllGone | Event::Idle | Event::Failed(Cut) => return,
         }
+    }
+}
+
+/// What happens next; `None`: the sender's side has let go after its last chunk. Whoever can have everything
+/// at once comes first.
+fn next(
+    fanout: &mut Fanout<Inward>,
+    complete: bool,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Event<Cut>>> {
+    match fanout.poll_next(cx) {
+        Poll::Pending if complete => fanout.source().poll_let_go(cx).map(|()| None),
+        event => event.map(Some),
     }
 }

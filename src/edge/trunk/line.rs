@@ -1,6 +1,7 @@
 //! The connection of a trunk: what both ends set on its socket. Knows nothing of what is said on it.
 
 use std::io;
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
@@ -38,4 +39,12 @@ pub fn prepare(stream: &TcpStream) -> io::Result<()> {
     socket.set_tcp_notsent_lowat(UNSENT_MAX)?;
     // Linux counts a closed window as unacknowledged data, and the receivers may pause.
     socket.set_tcp_user_timeout(None)
+}
+
+/// Whether closing the connection resets it. A trunk that has started is reset by whatever ends it, also by
+/// the death of its process: the end of a closed connection waits behind all that the other side does not
+/// read, a reset does not.
+pub fn reset_on_close(stream: &impl AsFd, reset: bool) {
+    // Only a closed socket can refuse this.
+    let _ = SockRef::from(stream).set_linger(reset.then_some(Duration::ZERO));
 }

@@ -18,7 +18,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::frames::{self, DIAL_MAX, Dial, Opened, SAID_MAX, Said};
-use super::{FAREWELL_MAX, UPGRADE, line, silent};
+use super::{FAREWELL_MAX, LEFT_MAX, UPGRADE, line, silent};
 use crate::edge::desk::Verdict;
 use crate::edge::{Claim, Edge, Offer, Opener, Opening, Starter, Wants};
 use crate::flow::chunked::{CHUNK_HEAD_MAX, LAST_CHUNK, chunk_head};
@@ -59,8 +59,12 @@ pub async fn serve(
         let answered = Arc::new(AtomicBool::new(false));
         if let Ok(hold) = hand_over(edge, &far.stream, transfer, dial, admitted, &answered) {
             let end = attend(edge, node, &mut far, hold).await;
+            if end == Some(LaneEnd::Whole) {
+                line::reset_on_close(&far.stream, false);
+                return far.close(FAREWELL_MAX).await;
+            }
             if end != Some(LaneEnd::Undone) || answered.load(Ordering::Acquire) {
-                return far.close().await;
+                return far.close(LEFT_MAX).await;
             }
         }
         verdict = edge.reception().verdict(transfer);
@@ -105,6 +109,7 @@ fn starter(socket: OwnedFd, admitted: &Admitted, answered: &Arc<AtomicBool>) -> 
     let answered = answered.clone();
     Box::new(move || {
         answered.store(true, Ordering::Release);
+        line::reset_on_close(&socket, true);
         // It is the first that is written to this socket, so there is room for it, or no peer.
         if rustix::io::write(&socket, head.as_bytes()) != Ok(head.len()) {
             let _ = rustix::net::shutdown(&socket, Shutdown::Both);
@@ -176,13 +181,13 @@ impl Far {
             admitted.proof(status, b"")
         );
         let _ = timeout(FAREWELL_MAX, self.stream.write_all(answer.as_bytes())).await;
-        self.close().await;
+        self.close(FAREWELL_MAX).await;
     }
 
-    /// Ends the connection so that all that was written arrives: closed with unread data it would be
-    /// reset.
-    async fn close(mut self) {
-        let _ = timeout(FAREWELL_MAX, async {
+    /// Ends the connection so that all that was written arrives, within `limit`: closed with unread data it
+    /// would be reset.
+    async fn close(mut self, limit: Duration) {
+        let _ = timeout(limit, async {
             self.stream.shutdown().await?;
             while self.stream.read_buf(&mut self.unread).await? > 0 {
                 self.unread.clear();

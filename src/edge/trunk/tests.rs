@@ -139,6 +139,58 @@ fn a_sender_that_fails_cuts_everybody() {
     });
 }
 
+/// Two receivers elsewhere of which one has everything, so that its node has read the explicit end. The
+/// other one takes nothing, and its socket holds less than the body.
+async fn draining(fleet: &Fleet) -> (Talk, Client) {
+    let mut talk = fleet.meet_narrow(2).await;
+    let body = &large()[..60_000];
+    talk.sender.data(body);
+    talk.sender.end(b"");
+    let (slow, quick) = (talk.receivers.remove(0), talk.receivers.remove(0));
+    let (got, end) = quick.whole().await;
+    assert!(got == body && end == Received::Whole);
+    talk.sender.hears(Notice::UploadComplete).await;
+    (talk, slow)
+}
+
+#[test]
+fn a_sender_that_fails_after_its_upload_cuts_whoever_has_not_got_all() {
+    kit::run(async |fleet: Fleet| {
+        let (talk, slow) = draining(&fleet).await;
+        fleet.a.edge.shut_down();
+        let told = talk.sender.over().await;
+        assert_eq!(told.last(), Some(&Notice::Failed(Failure::ShuttingDown)), "{told:?}");
+        slow.is_cut().await;
+        fleet.is_idle().await;
+    });
+}
+
+#[test]
+fn a_trunk_that_breaks_after_its_end_is_no_clean_end_for_whoever_has_not_got_all() {
+    kit::run(async |fleet: Fleet| {
+        let (talk, slow) = draining(&fleet).await;
+        fleet.break_trunks();
+        slow.is_cut().await;
+        // What nobody has said of the other one is not known.
+        assert_eq!(talk.sender.over().await.last(), Some(&Notice::AllGone));
+        fleet.is_idle().await;
+    });
+}
+
+#[test]
+fn a_sender_that_fails_cuts_whoever_takes_nothing_however_much_is_on_its_way() {
+    kit::run(async |fleet: Fleet| {
+        let mut talk = fleet.meet_narrow(1).await;
+        talk.sender.data(&large());
+        let slow = talk.receivers.remove(0);
+        talk.sender.is_held_up().await;
+        fleet.a.edge.shut_down();
+        slow.is_cut().await;
+        assert_eq!(talk.sender.over().await.last(), Some(&Notice::Failed(Failure::ShuttingDown)));
+        fleet.is_idle().await;
+    });
+}
+
 #[test]
 fn a_sender_that_fails_before_its_head_tells_everybody_why() {
     kit::run(async |fleet: Fleet| {

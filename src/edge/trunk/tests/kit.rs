@@ -6,7 +6,7 @@ mod sender;
 
 use std::cell::Cell;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::sync::atomic::Ordering;
 
 use hoody_pipe_cluster::{Epoch, Health, Seed, View};
@@ -52,6 +52,8 @@ pub struct Fleet {
     pub b: Node,
     /// The newest view that both know.
     epoch: Cell<u64>,
+    /// Whether the sockets of new receivers hold little.
+    narrow: Cell<bool>,
 }
 
 impl Fleet {
@@ -60,7 +62,7 @@ impl Fleet {
         let addrs = listeners.each_ref().map(|l| l.local_addr().unwrap().to_string());
         let [first, second] = listeners;
         let (a, b) = (Node::new(0, first, &addrs), Node::new(1, second, &addrs));
-        let fleet = Self { a, b, epoch: Cell::new(1) };
+        let fleet = Self { a, b, epoch: Cell::new(1), narrow: Cell::new(false) };
         for node in fleet.nodes() {
             let edge = node.edge.clone();
             tokio::task::spawn_local(async move { edge.attend().await });
@@ -146,6 +148,12 @@ impl Fleet {
         talk
     }
 
+    /// One whose receivers, all elsewhere, hold little that they have not read.
+    pub async fn meet_narrow(&self, remote: usize) -> Talk {
+        self.narrow.set(true);
+        self.meet(0, remote).await
+    }
+
     /// One whose receivers elsewhere want the bytes hashed.
     pub async fn meet_hashed(&self, local: usize, remote: usize) -> Talk {
         let talk = self.talk(local, remote, |_| (), true).await;
@@ -189,7 +197,8 @@ impl Fleet {
         let sender = Sender::new(&self.a, n, wish);
         let mut receivers = Vec::new();
         for node in [vec![&self.a; local], vec![&self.b; remote]].concat() {
-            receivers.push(Client::new(node, n, sha256 && node.me == self.b.me).await);
+            let sha256 = sha256 && node.me == self.b.me;
+            receivers.push(Client::with(node, n, sha256, self.narrow.get()).await);
         }
         let hear = [self.a.edge.clone(), self.b.edge.clone()];
         let talk = Talk { transfer: TransferId::random(), sender, receivers, hear };
@@ -228,7 +237,8 @@ impl Fleet {
 
     /// Closes the connections of all trunks, in both directions.
     pub fn break_trunks(&self) {
-        for socket in self.a.trunks.sockets.lock().unwrap().drain(..) {
+        let sockets: Vec<_> = self.a.trunks.sockets.lock().unwrap().drain(..).collect();
+        for socket in sockets.iter().filter_map(Weak::upgrade) {
             let _ = socket.shutdown(std::net::Shutdown::Both);
         }
     }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 use socket2::SockRef;
 use tokio::io::AsyncReadExt;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 
 use super::super::*;
@@ -18,6 +18,9 @@ use super::{Node, PREFACE, soon, until};
 use crate::edge::{Opening, Outfit, ReceiveWish, Received, Receiving, Wants};
 use crate::flow::{Framing, Way};
 use crate::pipe::{PipePath, Seat};
+
+/// The buffers of a narrow receiver, in bytes.
+const NARROW: u32 = 4096;
 
 /// A receiver's client, and its task.
 pub struct Client {
@@ -29,9 +32,21 @@ pub struct Client {
 
 impl Client {
     pub(super) async fn new(node: &Node, n: u16, sha256: bool) -> Self {
+        Self::with(node, n, sha256, false).await
+    }
+
+    /// The same; a narrow one holds a few kilobytes that it has not read.
+    pub(super) async fn with(node: &Node, n: u16, sha256: bool, narrow: bool) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let socket = TcpSocket::new_v4().unwrap();
+        if narrow {
+            socket.set_recv_buffer_size(NARROW).unwrap();
+        }
+        let stream = socket.connect(listener.local_addr().unwrap()).await.unwrap();
         let (server, _) = listener.accept().await.unwrap();
+        if narrow {
+            SockRef::from(&server).set_send_buffer_size(NARROW as usize).unwrap();
+        }
         let path = PipePath::new("a").unwrap();
         let wants = Wants { stall: None, sha256 };
         let wish = ReceiveWish { path, n, wait: Duration::from_secs(600), wants };
@@ -75,6 +90,14 @@ impl Client {
         let mut got = vec![0; want.len()];
         soon(self.stream.read_exact(&mut got)).await.unwrap();
         assert_eq!(String::from_utf8_lossy(&got), want);
+    }
+
+    /// Its request is cut while it reads nothing, and what it finds then has no clean end.
+    pub async fn is_cut(mut self) {
+        assert_eq!(soon(self.task).await.unwrap(), Received::Cut);
+        let mut wire = Vec::new();
+        soon(self.stream.read_to_end(&mut wire)).await.unwrap();
+        assert!(!wire.ends_with(b"0\r\n\r\n"), "a clean end");
     }
 
     /// How its request ends; it reads nothing.

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 
 use bytes::BytesMut;
 use hoody_pipe_cluster::link::LinkNumber;
@@ -30,7 +30,8 @@ pub struct Node {
 /// What the cluster listener of a node serves.
 #[derive(Default)]
 pub(super) struct Trunks {
-    pub(super) sockets: Mutex<Vec<std::net::TcpStream>>,
+    /// Only while they are served: a socket is closed when nobody holds it.
+    pub(super) sockets: Mutex<Vec<Weak<std::net::TcpStream>>>,
     pub(super) links: Mutex<Vec<std::net::TcpStream>>,
     pub(super) running: AtomicUsize,
 }
@@ -127,9 +128,11 @@ async fn peer(mut stream: TcpStream, cluster: Cluster, edge: Edge, trunks: Arc<T
                 return link(stream, &cluster, &edge, target, &admitted).await;
             };
             let PublicId::Uuid(transfer) = PublicId::from(transfer) else { panic!("{target}") };
-            trunks.sockets.lock().unwrap().push(socket.into());
+            let socket: Arc<std::net::TcpStream> = Arc::new(socket.into());
+            trunks.sockets.lock().unwrap().push(Arc::downgrade(&socket));
             trunks.running.fetch_add(1, Ordering::SeqCst);
             serve(&edge, stream, unread, transfer, &admitted).await;
+            drop(socket);
             trunks.running.fetch_sub(1, Ordering::SeqCst);
         }
     }

@@ -95,6 +95,19 @@ impl Sender {
         self.body.push(Step::Fail(why));
     }
 
+    /// Waits until nothing of its body is read any more, and something is left.
+    pub async fn is_held_up(&self) {
+        let left = || self.body.left();
+        soon(async {
+            let mut before = None;
+            while left() == 0 || before != Some(left()) {
+                before = Some(left());
+                tokio::time::sleep(Duration::from_millis(300)).await;
+            }
+        })
+        .await;
+    }
+
     /// What it was told so far.
     pub fn told(&self) -> Vec<Notice> {
         self.notices.borrow().clone()
@@ -128,6 +141,12 @@ impl Feed {
         let (steps, waker) = &mut *self.0.borrow_mut();
         steps.push_back(step);
         waker.take().into_iter().for_each(Waker::wake);
+    }
+
+    /// Bytes that were not read yet.
+    fn left(&self) -> usize {
+        let size = |step: &Step| if let Step::Data(bytes, _) = step { bytes.len() } else { 0 };
+        self.0.borrow().0.iter().map(size).sum()
     }
 
     fn poll_step(&self, cx: &Context<'_>) -> Poll<Step> {
