@@ -23,6 +23,7 @@ mod edges;
 mod far;
 mod fleet;
 mod history;
+mod late;
 mod light;
 mod membership;
 mod network;
