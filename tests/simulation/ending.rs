@@ -97,7 +97,9 @@ impl World {
             }
             End::Failed(why) => {
                 let opened = running.opened;
-                self.ledger.of(transfer).failed = true;
+                let now = self.now;
+                let entry = self.ledger.of(transfer);
+                (entry.failed, entry.failed_at) = (true, Some(now));
                 for (way, _) in ways.into_iter().filter(|(_, done)| !done) {
                     self.cut_lane(way, transfer, opened);
                 }

@@ -53,6 +53,9 @@ impl World {
         if !views_only {
             self.ledger.last_fault = Some(self.now);
         }
+        if !matches!(fault, Fault::Cancel(..)) {
+            self.ledger.last_trouble = Some(self.now);
+        }
         match fault {
             Fault::Health(node, health) => {
                 if self.nodes[node].alive && self.nodes[node].health.is_some_and(is_present) {

@@ -16,6 +16,9 @@ use crate::world::{ClientNo, NodeNo, TrunkNo, World};
 /// Nobody has offered a lane for so long: nobody will.
 const EXPECTED_FOR: Ms = 10_000;
 
+/// A slow receiver has everything at most so long after its node.
+const DRAINS_FOR: Ms = 10_000;
+
 /// A trunk before its start, at the side of its receivers.
 pub struct Inward {
     begun: Ms,
@@ -136,6 +139,7 @@ impl World {
             handed: None,
             answered: false,
             opened: false,
+            complete: false,
             landing: Vec::new(),
             whole: 0,
             floor: (0, 0),
@@ -217,14 +221,27 @@ impl World {
                 landing.into_iter().for_each(|c| self.got(c, transfer, sender, piece));
             }
             Falling::End => {
-                let all = self.take_landing(no);
-                self.rise_on(no, Rising::Whole(all.len() as u16));
-                for c in all {
-                    self.after_lane(c, transfer, LaneEnd::Whole);
+                if let Some(trunk) = self.trunks.get_mut(&no) {
+                    trunk.complete = true;
                 }
+                let delay = if self.chance(200) { self.rng.u64(0..DRAINS_FOR) } else { 0 };
+                self.after_at(delay, node, What::Drained(no));
             }
             Falling::Close => self.trunk_lost(no, Side::Caller),
             Falling::Started | Falling::Undone | Falling::Late => {}
+        }
+    }
+
+    /// The slowest receiver of a trunk has everything.
+    pub fn drained(&mut self, no: TrunkNo) {
+        let Some(trunk) = self.trunks.get(&no).filter(|trunk| trunk.from_open) else { return };
+        let transfer = trunk.transfer;
+        let all = self.take_landing(no);
+        if !all.is_empty() {
+            self.rise_on(no, Rising::Whole(all.len() as u16));
+        }
+        for c in all {
+            self.after_lane(c, transfer, LaneEnd::Whole);
         }
     }
 
@@ -236,6 +253,11 @@ impl World {
     pub fn lost_at_receivers(&mut self, no: TrunkNo) {
         let trunk = &self.trunks[&no];
         let (node, transfer, opened) = (trunk.from.0, trunk.transfer, trunk.opened);
+        if trunk.complete && self.lacks(Mutant::DeafDrain) {
+            // Nobody looks at it any more until all have everything.
+            self.trunks.get_mut(&no).expect("trunks are kept").from_open = true;
+            return;
+        }
         let end = match opened {
             true if self.lacks(Mutant::EndOfTrunk) => LaneEnd::Whole,
             true => LaneEnd::Cut,

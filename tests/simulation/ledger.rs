@@ -17,6 +17,9 @@ const APART_MAX: Ms = 15_000;
 /// What has stood for so long is known to everybody.
 const SETTLED: Ms = 6_000;
 
+/// The end of any party reaches every other within this (spec §2, P4).
+const TOLD_MAX: Ms = 2_000;
+
 /// How much younger a party may seem to an owner than it is: by a slow frame, and if that was held on its
 /// link for 2 s, or stalled until just before the link is given up.
 const AGE_ERROR: Ms = 50;
@@ -68,6 +71,8 @@ pub struct Ledger {
     pub cancelled: BTreeSet<usize>,
     /// When something bad has happened last.
     pub last_fault: Option<Ms>,
+    /// The same without what clients may do.
+    pub last_trouble: Option<Ms>,
     apart: BTreeMap<usize, Ms>,
 }
 
@@ -80,6 +85,8 @@ pub struct Entry {
     pub ended: bool,
     /// Its sender has failed, or was lost.
     pub failed: bool,
+    /// When its failure was shown.
+    pub failed_at: Option<Ms>,
     /// A trunk of it has broken.
     pub broken: bool,
     /// Receivers that have left.
@@ -218,6 +225,21 @@ impl World {
             let what =
                 format!("client {c} has a clean end after {pieces} of {all:?} pieces of {x:?}");
             self.flaw("I1", what);
+        }
+        self.judge_late(c, x);
+    }
+
+    /// A failure reaches everybody in time, unless something is wrong between the nodes.
+    fn judge_late(&mut self, c: ClientNo, x: TransferId) {
+        let quiet = self.ledger.last_trouble.is_none_or(|at| at + 12_000 < self.now);
+        let Some(entry) = self.ledger.known(x).filter(|entry| quiet && !entry.broken) else {
+            return;
+        };
+        if let Some(at) = entry.failed_at.filter(|at| at + TOLD_MAX < self.now) {
+            self.flaw(
+                "P4",
+                format!("client {c} has a clean end of {x:?}, which has failed at {at}"),
+            );
         }
     }
 

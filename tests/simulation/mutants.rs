@@ -17,6 +17,8 @@ pub enum Mutant {
     FirstLane,
     /// The end of a trunk counts as the end of the stream.
     EndOfTrunk,
+    /// A trunk is not looked at after its last chunk.
+    DeafDrain,
     /// An older link is not ended by a newer one: its frames are still read, and its places stay.
     OldLinks,
     /// A running transfer is not told again.

@@ -61,6 +61,8 @@ pub enum What {
     TrunkFrame(TrunkNo, Side, u32),
     /// A trunk that is being dialled looks at its clock.
     Dialing(TransferId, Ms),
+    /// The receivers of a trunk have taken everything.
+    Drained(TrunkNo),
     /// A dial could not connect.
     Unreachable(TransferId, TrunkNo),
     /// The desk lets go of dials.

@@ -28,6 +28,8 @@ pub struct Trunk {
     /// It was said that the transfer is on.
     pub answered: bool,
     pub opened: bool,
+    /// Its explicit end is here; a slow receiver may still lack some.
+    pub complete: bool,
     pub landing: Vec<ClientNo>,
     pub whole: u16,
     pub floor: (Ms, Ms),

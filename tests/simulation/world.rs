@@ -159,6 +159,7 @@ impl World {
             What::Alarm(name, at) => self.wake_name(node, name, at),
             What::TrunkFrame(trunk, side, generation) => self.trunk_frame(trunk, side, generation),
             What::Dialing(transfer, at) => self.dialing_clock(node, transfer, at),
+            What::Drained(trunk) => self.drained(trunk),
             What::Unreachable(transfer, trunk) => self.unreachable(node, transfer, trunk),
             What::Expire => self.expire_dials(node),
             What::LaneGone(sender, transfer, way) => self.lane_gone(sender, transfer, way),
