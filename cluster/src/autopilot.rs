@@ -5,6 +5,10 @@
 //! that drains keeps its vote, for most come back; but when those who stay could not agree without the
 //! leavers, it is taken in time, down to the last node. Pure. Knows no clock, no network and not how a
 //! vote is cast.
+//!
+//! A member in whose place another one has come (its disk was lost) never votes again: its vote goes to a
+//! spare at once, in one step that needs no more votes than the loss of it left. Until then fewer losses
+//! can be borne than should be, and nobody new is relied upon ([`awaits_votes`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -52,6 +56,8 @@ pub(crate) enum Action {
     Listen(NodeId),
     /// Gives a listener a vote.
     Promote(NodeId),
+    /// Takes the vote of one who is gone for ever and gives it to a listener, in one step.
+    Replace { old: NodeId, new: NodeId },
     /// Takes a vote; the member goes on listening.
     Demote(NodeId),
     /// Takes its vote, if it has one, and lets it listen no more.
@@ -66,6 +72,8 @@ pub(crate) enum Action {
 #[derive(Debug, Default)]
 pub(crate) struct Autopilot {
     since: BTreeMap<NodeId, (State, Duration)>,
+    /// Who votes or listens and was a member once: another one has come in its place.
+    replaced: BTreeSet<NodeId>,
 }
 
 /// Health and life of a member; of somebody who votes or listens and is no member, nothing.
@@ -85,6 +93,7 @@ impl Autopilot {
             return Some(Action::Listen(member.id));
         }
         self.relief(now, bench)
+            .or_else(|| self.succession(now, bench))
             .or_else(|| self.promotion(now, bench))
             .or_else(|| self.dismissal(now, bench))
             .or_else(|| self.removal(now, bench))
@@ -94,6 +103,10 @@ impl Autopilot {
         let members = bench.roll.view().members().iter().map(|member| member.id);
         let all = members.chain(bench.voters.iter().chain(bench.learners).copied());
         let states: BTreeMap<NodeId, State> = all.map(|id| (id, bench.state(id))).collect();
+        let known = |id: &NodeId| self.since.get(id).is_some_and(|(state, _)| state.is_some());
+        let replaced = |id: &NodeId| known(id) || self.replaced.contains(id);
+        let strangers = states.iter().filter(|(_, state)| state.is_none()).map(|(id, _)| *id);
+        self.replaced = strangers.filter(replaced).collect();
         self.since.retain(|id, (known, _)| states.get(id) == Some(known));
         for (id, state) in states {
             self.since.entry(id).or_insert((state, now));
@@ -112,8 +125,7 @@ impl Autopilot {
         if !bench.voters.iter().any(|id| drains(*id)) || outlasts(bench.roll, bench.voters) {
             return None;
         }
-        let spare = |id: &&NodeId| bench.is(**id, Health::Up) && bench.caught_up.contains(*id);
-        if let Some(spare) = bench.learners.iter().find(spare) {
+        if let Some(spare) = bench.learners.iter().find(|id| bench.can_take_a_vote(**id)) {
             return Some(Action::Promote(*spare));
         }
         if !bench.voters.iter().any(|id| stays(bench.roll, *id)) {
@@ -124,13 +136,20 @@ impl Autopilot {
         Some(first.map_or(Action::StepDown, |id| Action::Demote(*id)))
     }
 
+    /// A vote that can never be cast again, for the steadiest of those who can take it.
+    fn succession(&self, now: Duration, bench: &Bench<'_>) -> Option<Action> {
+        let old = *self.replaced.iter().find(|id| bench.voters.contains(id) && **id != bench.me)?;
+        let spares = bench.learners.iter().filter(|id| bench.can_take_a_vote(**id));
+        let new = *spares.max_by_key(|id| (self.lasted(now, **id), id.0))?;
+        Some(Action::Replace { old, new })
+    }
+
     /// A vote for a steady member, when fewer than there should be can be cast.
     fn promotion(&self, now: Duration, bench: &Bench<'_>) -> Option<Action> {
         let casting = bench.voters.iter().filter(|id| self.can_vote(now, bench, **id)).count();
         let steady = |member: &&Member| {
-            member.health == Health::Up
-                && bench.learners.contains(&member.id)
-                && bench.caught_up.contains(&member.id)
+            bench.learners.contains(&member.id)
+                && bench.can_take_a_vote(member.id)
                 && self.lasted(now, member.id) >= STEADY
         };
         let spare = bench.roll.view().members().iter().find(steady)?;
@@ -139,7 +158,9 @@ impl Autopilot {
 
     /// One vote less, when there are too many: first of those that cannot cast it.
     fn dismissal(&self, now: Duration, bench: &Bench<'_>) -> Option<Action> {
-        if bench.voters.len() <= wanted(bench.roll) {
+        // A leader that is down would take the others' votes, one after the other, to keep its own.
+        let down = bench.is(bench.me, Health::Down);
+        if bench.voters.len() <= wanted(bench.roll) || down {
             return None;
         }
         let others = bench.voters.iter().filter(|id| **id != bench.me);
@@ -179,6 +200,10 @@ impl Bench<'_> {
         self.voters.contains(&id) || self.learners.contains(&id)
     }
 
+    fn can_take_a_vote(&self, id: NodeId) -> bool {
+        self.is(id, Health::Up) && self.caught_up.contains(&id)
+    }
+
     fn is(&self, id: NodeId, health: Health) -> bool {
         self.roll.view().member(id).is_some_and(|member| member.health == health)
     }
@@ -191,6 +216,22 @@ impl Bench<'_> {
 /// Can these voters agree when all of them are gone that drain or are down?
 pub(crate) fn outlasts(roll: &Roll, voters: &BTreeSet<NodeId>) -> bool {
     voters.iter().filter(|id| stays(roll, **id)).count() * 2 > voters.len()
+}
+
+/// Should clients and operators wait for a change of the voters before they rely on this member? Yes while
+/// somebody votes who is no member (a first one that has not come, or one in whose place another has),
+/// and while fewer votes than there should be can be cast and it is among those who will be given one.
+/// A vote that was left with a good-bye is not missing: most come back.
+pub(crate) fn awaits_votes(roll: &Roll, voters: &BTreeSet<NodeId>, me: NodeId) -> bool {
+    let members = roll.view().members();
+    let casts = |id: &&NodeId| {
+        let member = roll.view().member(**id);
+        member.is_some_and(|it| it.health != Health::Down || roll.has_left(it.id))
+    };
+    let missing = wanted(roll).saturating_sub(voters.iter().filter(casts).count());
+    let spares = members.iter().filter(|it| it.health == Health::Up && !voters.contains(&it.id));
+    voters.iter().any(|id| roll.view().member(*id).is_none())
+        || spares.take(missing).any(|spare| spare.id == me)
 }
 
 fn stays(roll: &Roll, id: NodeId) -> bool {
@@ -287,6 +328,10 @@ mod tests {
                 Action::Listen(id) => assert!(self.learners.insert(id)),
                 Action::Promote(id) => {
                     assert!(self.learners.remove(&id) && self.voters.insert(id));
+                }
+                Action::Replace { old, new } => {
+                    assert!(self.voters.remove(&old) && self.learners.remove(&new));
+                    self.voters.insert(new);
                 }
                 Action::Demote(id) => assert!(self.voters.remove(&id) && self.learners.insert(id)),
                 Action::Remove(id) => {
@@ -489,8 +534,79 @@ mod tests {
         world.apply(Command::Forget(n(3)));
         assert_eq!(
             world.run(30),
-            [(0, Action::Promote(n(4))), (1, Action::Demote(n(3))), (10, Action::Remove(n(3)))]
+            [(0, Action::Replace { old: n(3), new: n(4) })],
+            "the spare takes it at once"
         );
+    }
+
+    /// Node `id` says good-bye and `heir` comes in its place, with its name and an empty disk.
+    fn wipe(world: &mut World, id: u64, heir: u64) {
+        world.health(id, Health::Down, true);
+        world.run(5);
+        let old = world.roll.as_ref().unwrap().view().member(n(id)).unwrap().clone();
+        let boot = 1;
+        world.apply(Command::Upsert(Member { id: n(heir), boot, health: Health::Joining, ..old }));
+    }
+
+    fn awaits(world: &World, id: u64) -> bool {
+        awaits_votes(world.roll.as_ref().unwrap(), &world.voters, n(id))
+    }
+
+    #[test]
+    fn wiped_nodes_in_turn_get_the_votes_of_those_they_were() {
+        let mut world = World::of(3, 3);
+        world.run(30);
+        for (old, heir) in [(3, 13), (2, 12)] {
+            wipe(&mut world, old, heir);
+            world.lagging.insert(n(heir));
+            assert_eq!(world.run(3), [(0, Action::Listen(n(heir)))]);
+            world.health(heir, Health::Up, false);
+            assert_eq!(world.run(3), [], "it has not all of the log");
+            assert!(awaits(&world, heir), "{heir} cannot be relied upon");
+            world.lagging.clear();
+            assert_eq!(world.run(3), [(0, Action::Replace { old: n(old), new: n(heir) })]);
+            assert!(!awaits(&world, heir), "{heir} votes");
+        }
+        assert_eq!((world.voters(), world.fewest), (vec![1, 12, 13], 3));
+        assert_eq!(world.run(600), []);
+    }
+
+    #[test]
+    fn a_leader_that_has_not_seen_who_was_replaced_takes_its_time() {
+        let mut world = World::of(3, 3);
+        wipe(&mut world, 3, 13);
+        world.autopilot = Autopilot::default();
+        world.health(13, Health::Up, false);
+        assert_eq!(
+            world.run(20),
+            [
+                (0, Action::Listen(n(13))),
+                (10, Action::Promote(n(13))),
+                (11, Action::Demote(n(3))),
+                (12, Action::Remove(n(3)))
+            ]
+        );
+    }
+
+    #[test]
+    fn nobody_is_relied_upon_before_the_votes_are_where_they_should_be() {
+        let mut world = World::of(1, 1);
+        assert!(!awaits(&world, 1));
+        world.up(2);
+        world.up(3);
+        assert!(awaits(&world, 2) && awaits(&world, 3) && !awaits(&world, 1));
+        world.run(30);
+        world.up(4);
+        assert!((1..=4).all(|id| !awaits(&world, id)), "three vote, the fourth never will");
+        world.health(2, Health::Down, true);
+        assert!(!awaits(&world, 4), "a vote that comes back");
+        world.up(2);
+        world.health(2, Health::Down, false);
+        assert!(awaits(&world, 4), "it will be given the vote of the dead");
+        world.run(20);
+        assert!(!awaits(&world, 4));
+        world.voters.insert(n(9));
+        assert!((1..=4).all(|id| awaits(&world, id)), "somebody votes who is no member");
     }
 
     #[test]
@@ -513,7 +629,7 @@ mod tests {
         let mut world = World::of(4, 4);
         world.run(30);
         world.health(1, Health::Down, true);
-        world.run(200);
+        assert_eq!(world.run(200), [(60, Action::Promote(n(4)))], "and takes no other's vote");
         assert!(world.voters().contains(&1));
     }
 }

@@ -1,4 +1,5 @@
-//! Who was heard when, and who refused: what this node knows of the others at first hand.
+//! Who was heard when and on which way, and who refused: what this node knows of the others at first
+//! hand.
 //!
 //! Written by whoever talks to them, read by the failure detector. Decides nothing.
 
@@ -17,10 +18,14 @@ pub(crate) struct Contacts(Arc<Mutex<HashMap<NodeId, Contact>>>);
 #[derive(Debug, Default)]
 struct Contact {
     heard: Option<Instant>,
+    /// When it was last heard on the link from here to it.
+    answered: Option<Instant>,
+    /// When it was last heard on the link from it to here.
+    reached: Option<Instant>,
     /// How often in a row nobody listened at its address.
     refused: u32,
-    /// The link to it stands.
-    linked: bool,
+    /// Since when the link to it stands.
+    linked: Option<Instant>,
 }
 
 impl Contacts {
@@ -29,9 +34,40 @@ impl Contacts {
         self.lock().entry(node).or_default().heard = Some(Instant::now());
     }
 
-    /// How long ago this node was last heard; `None`: never.
+    /// Something came from this node on the link from here to it: it can be reached.
+    pub(crate) fn answers(&self, node: NodeId) {
+        let now = Some(Instant::now());
+        let mut contacts = self.lock();
+        let contact = contacts.entry(node).or_default();
+        (contact.heard, contact.answered) = (now, now);
+    }
+
+    /// Something came from this node on the link from it to here: it can reach this one.
+    pub(crate) fn reaches(&self, node: NodeId) {
+        let now = Some(Instant::now());
+        let mut contacts = self.lock();
+        let contact = contacts.entry(node).or_default();
+        (contact.heard, contact.reached) = (now, now);
+    }
+
+    /// How long ago this node was last heard, on whichever way; `None`: never.
     pub(crate) fn silence(&self, node: NodeId) -> Option<Duration> {
-        self.lock().get(&node).and_then(|contact| contact.heard).map(|heard| heard.elapsed())
+        self.lock().get(&node)?.heard.map(|heard| heard.elapsed())
+    }
+
+    /// How long ago this node was last heard on the link from here to it; `None`: never.
+    pub(crate) fn unanswered(&self, node: NodeId) -> Option<Duration> {
+        self.lock().get(&node)?.answered.map(|answered| answered.elapsed())
+    }
+
+    /// For how long this node has not reached this one, although the link from here to it stands. Zero
+    /// if that does not: nobody knows then which of them is cut off.
+    pub(crate) fn unreached_by(&self, node: NodeId) -> Duration {
+        let contacts = self.lock();
+        let Some(contact) = contacts.get(&node) else { return Duration::ZERO };
+        let (linked, reached) = (contact.linked, contact.reached);
+        linked
+            .map_or(Duration::ZERO, |linked| reached.map_or(linked, |it| it.max(linked)).elapsed())
     }
 
     /// Nobody listens at this node's address: its kernel said so.
@@ -50,7 +86,7 @@ impl Contacts {
     pub(crate) fn set_linked(&self, node: NodeId, linked: bool) {
         let mut contacts = self.lock();
         let contact = contacts.entry(node).or_default();
-        contact.linked = linked;
+        contact.linked = linked.then(Instant::now);
         if linked {
             contact.refused = 0;
         }
@@ -58,12 +94,12 @@ impl Contacts {
 
     /// Does the link from here to this node stand?
     pub(crate) fn linked(&self, node: NodeId) -> bool {
-        self.lock().get(&node).is_some_and(|contact| contact.linked)
+        self.lock().get(&node).is_some_and(|contact| contact.linked.is_some())
     }
 
     /// Forgets everybody else: nodes that are no members are not worth remembering for ever.
     pub(crate) fn keep(&self, wanted: impl Fn(NodeId) -> bool) {
-        self.lock().retain(|node, contact| contact.linked || wanted(*node));
+        self.lock().retain(|node, contact| contact.linked.is_some() || wanted(*node));
     }
 
     /// Plain data, consistent between statements: a poisoned lock is usable.
@@ -90,6 +126,30 @@ mod tests {
         assert_eq!(contacts.silence(A), Some(Duration::from_secs(3)));
         contacts.heard(A);
         assert_eq!((contacts.silence(A), contacts.silence(B)), (Some(Duration::ZERO), None));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_two_ways_between_nodes_are_told_apart() {
+        let contacts = Contacts::default();
+        assert_eq!((contacts.unanswered(A), contacts.unreached_by(A)), (None, Duration::ZERO));
+        let second = Duration::from_secs(1);
+        contacts.answers(A);
+        advance(second).await;
+        contacts.reaches(A);
+        contacts.heard(A);
+        advance(second).await;
+        assert_eq!(contacts.unanswered(A), Some(2 * second));
+        assert_eq!(contacts.unreached_by(A), Duration::ZERO, "there is no link to it");
+        contacts.set_linked(A, true);
+        advance(second).await;
+        assert_eq!(contacts.unreached_by(A), second, "since the link stands");
+        contacts.reaches(A);
+        advance(3 * second).await;
+        contacts.answers(A);
+        assert_eq!(
+            (contacts.unreached_by(A), contacts.silence(A)),
+            (3 * second, Some(Duration::ZERO))
+        );
     }
 
     #[test]

@@ -5,6 +5,9 @@
 //! quick side, but of those who are merely silent it never marks more than a third of the fleet at
 //! once: it may be this node that hears nobody. Who refuses connections is certainly gone.
 //!
+//! Who can speak but cannot be reached is as good as silent: what counts is what it says on the link to
+//! it. A leader judges itself too, by the others whom it reaches and who do not reach it.
+//!
 //! Pure. Knows no clock, no link and no way to agree.
 
 use std::collections::BTreeMap;
@@ -33,7 +36,7 @@ const FROZEN: Duration = Duration::from_secs(3);
 /// What this node knows of another at first hand.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Sight {
-    /// How long ago it was heard on any link; `None`: never.
+    /// How long ago it was heard on the link to it; `None`: never.
     pub silence: Option<Duration>,
     /// How often in a row its address has refused a connection.
     pub refused: u32,
@@ -168,6 +171,14 @@ impl Member {
     fn verdict(&self, health: Health) -> Verdict {
         Verdict { id: self.id, boot: self.boot, health }
     }
+}
+
+/// How silent a node is for most of the others: as long as each of them has not reached it, although it
+/// reaches them.
+pub(crate) fn own_silence(unreached: impl IntoIterator<Item = Duration>) -> Duration {
+    let mut all: Vec<Duration> = unreached.into_iter().collect();
+    all.sort_by(|a, b| b.cmp(a));
+    all.get(all.len() / 2).copied().unwrap_or_default()
 }
 
 /// How many of so many members may be marked down for silence within [`WINDOW`].
@@ -457,6 +468,22 @@ mod tests {
         world.detector.was_awake(world.now);
         world.run(1);
         assert_eq!(world.down(), [3], "no work takes so long");
+    }
+
+    #[test]
+    fn a_node_is_silent_when_most_of_the_others_do_not_reach_it() {
+        let secs = |all: &[u64]| own_silence(all.iter().map(|it| Duration::from_secs(*it)));
+        for (all, silence) in [
+            (&[][..], 0),
+            (&[7], 7),
+            (&[7, 0], 0),
+            (&[7, 6], 6),
+            (&[7, 0, 6], 6),
+            (&[0, 7, 0, 7], 0),
+            (&[5, 0, 7, 6], 5),
+        ] {
+            assert_eq!(secs(all), Duration::from_secs(silence), "{all:?}");
+        }
     }
 
     #[test]

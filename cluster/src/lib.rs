@@ -76,6 +76,10 @@ pub struct Status {
     pub term: u64,
     /// Who votes.
     pub voters: Vec<NodeId>,
+    /// May clients come, as far as votes and links are concerned (spec §19, "not joined")? Not before this
+    /// life of the node has the vote that it should have, and nobody votes any more in whose place
+    /// another node has come; later, with or without a quorum, as long as the others reach it.
+    pub serves: bool,
 }
 
 impl Cluster {
@@ -162,7 +166,13 @@ impl Cluster {
         if let Some(fleet) = &self.fleet {
             return fleet.status();
         }
-        Status { state: "leader", leader: Some(self.me), term: 0, voters: vec![self.me] }
+        Status {
+            state: "leader",
+            leader: Some(self.me),
+            term: 0,
+            voters: vec![self.me],
+            serves: true,
+        }
     }
 
     /// Sends a frame to an owner over the link that stands, and says which one that is. `None` if none

@@ -77,9 +77,10 @@ impl Fleet {
     /// Why clients should go elsewhere as far as the fleet is concerned, one line for each reason.
     pub fn unready(&self) -> impl Iterator<Item = &'static str> + use<> {
         let room = self.data_dir.as_deref().is_none_or(has_room);
-        let writes = room && self.cluster.status().state != "stopped";
+        let status = self.cluster.status();
+        let writes = room && status.state != "stopped";
         let life = (self.cluster.me(), self.cluster.boot());
-        reasons(&self.cluster.view(), life, writes)
+        reasons(&self.cluster.view(), life, status.serves, writes)
     }
 
     /// Counts the changes of the membership that moved names, for as long as the process lives.
@@ -136,15 +137,17 @@ impl Fleet {
 }
 
 /// Who drains says so itself. A view on the disk may still speak of an earlier life of this node: only
-/// one that knows of this one (`boot`) makes it a member.
+/// one that knows of this one (`boot`) makes it a member. Nor has one joined while its vote is on the way,
+/// or while the others do not reach it (`serves`).
 fn reasons(
     view: &View,
     (me, boot): (NodeId, u64),
+    serves: bool,
     writes: bool,
 ) -> impl Iterator<Item = &'static str> + use<> {
     let member = view.member(me).filter(|member| member.boot == boot);
     let health = member.map(|member| member.health);
-    let joined = matches!(health, Some(Health::Up | Health::Draining));
+    let joined = serves && matches!(health, Some(Health::Up | Health::Draining));
     let all = [
         (!joined, "not joined\n"),
         (view.epoch() == Epoch(0), "no membership view\n"),
@@ -235,6 +238,7 @@ mod tests {
             leader: Some(NodeId(3)),
             term: 2,
             voters: vec![NodeId(1), NodeId(3)],
+            serves: true,
         };
         let load = Load { waiting: 0, active: 0, spectators: 0 };
         let view = view();
@@ -266,14 +270,17 @@ mod tests {
 
     #[test]
     fn a_node_is_ready_when_it_is_a_member_and_can_write_down_changes() {
-        let told = |view: &View, me, room| reasons(view, (NodeId(me), 1), room).collect::<String>();
+        let told =
+            |view: &View, me, room| reasons(view, (NodeId(me), 1), true, room).collect::<String>();
         for (me, want) in
             [(1, ""), (2, ""), (4, "not joined\n"), (5, "not joined\n"), (9, "not joined\n")]
         {
             assert_eq!(told(&view(), me, true), want, "{me}");
         }
-        let restarted: String = reasons(&view(), (NodeId(1), 2), true).collect();
+        let restarted: String = reasons(&view(), (NodeId(1), 2), true, true).collect();
         assert_eq!(restarted, "not joined\n", "the view is of an earlier life");
+        let without_vote: String = reasons(&view(), (NodeId(1), 1), false, true).collect();
+        assert_eq!(without_vote, "not joined\n", "it is up, and its vote is on the way");
         assert_eq!(told(&view(), 1, false), "data directory full or broken\n");
         assert_eq!(told(&View::unknown(), 1, true), "not joined\nno membership view\n");
         assert!(has_room(Path::new("/")) && has_room(Path::new("/nonexistent")));

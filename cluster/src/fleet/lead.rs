@@ -1,5 +1,5 @@
 //! The tick: detector and autopilot see what this node sees, and if it leads, what they say is
-//! agreed upon.
+//! agreed upon. Whom the others cannot reach lets another one lead.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,11 +8,11 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::Core;
 use crate::autopilot::{Autopilot, Bench};
-use crate::detector::{Detector, REFUSALS, Sight, Verdict};
+use crate::detector::{Detector, REFUSALS, SILENT, Sight, Verdict, own_silence};
 use crate::placement::Seed;
 use crate::raft::{Figures, LEASE};
 use crate::roll::{Command, Roll};
-use crate::view::{Member, NodeId};
+use crate::view::{Health, Member, NodeId};
 
 /// Between two looks: a node that is gone is marked so within a second of its last word.
 const TICK: Duration = Duration::from_millis(200);
@@ -40,8 +40,10 @@ pub(super) async fn lead(core: Arc<Core>) {
             stood = figures.term + 1;
             core.consensus.stand().await;
         }
+        core.consensus.bar(core.is_better_led(&roll, &figures));
+        core.note_reliance();
         // Both are asked on every node: a new leader shall know what the old one knew.
-        let verdicts = detector.step(now, &roll, |id| core.sight(id, &figures));
+        let verdicts = detector.step(now, &roll, |id| core.sight(id, &roll, &figures));
         let action = autopilot.step(
             now,
             &Bench {
@@ -92,15 +94,32 @@ impl Core {
         released && gone(&leader) && first == Some(&self.me)
     }
 
-    /// What this node knows of another; of itself, that it is well.
-    fn sight(&self, id: NodeId, figures: &Figures) -> Sight {
+    /// What this node knows of another; of itself, whether the others reach it.
+    fn sight(&self, id: NodeId, roll: &Roll, figures: &Figures) -> Sight {
         let (contacts, me) = (self.contacts(), id == self.me);
         Sight {
-            silence: if me { Some(Duration::ZERO) } else { contacts.silence(id) },
+            silence: if me { Some(self.own_silence(roll)) } else { contacts.unanswered(id) },
             refused: if me { 0 } else { contacts.refused(id) },
             linked: me || contacts.linked(id),
             caught_up: figures.caught_up.contains(&id),
         }
+    }
+
+    /// For how long most of the others that are up have not reached this node, though it reaches them.
+    fn own_silence(&self, roll: &Roll) -> Duration {
+        let up = |member: &&Member| member.id != self.me && member.health == Health::Up;
+        let others = roll.view().members().iter().filter(up);
+        own_silence(others.map(|member| self.contacts().unreached_by(member.id)))
+    }
+
+    /// Can others lead, and should they, since they do not reach this node to ask for anything? A leader
+    /// first sees to it that it owns nothing any more.
+    fn is_better_led(&self, roll: &Roll, figures: &Figures) -> bool {
+        let down = |id| roll.view().member(id).is_none_or(|it| it.health == Health::Down);
+        let leads_on = figures.state == "leader" && !down(self.me);
+        let well = |id: &&NodeId| self.contacts().linked(**id) && !down(**id);
+        let others = figures.voters.iter().filter(well).count();
+        others * 2 > figures.voters.len() && !leads_on && self.own_silence(roll) >= SILENT
     }
 
     /// Has the fleet agree upon these verdicts; the first of all is which fleet it is. Says whether

@@ -8,6 +8,7 @@ mod belong;
 mod lead;
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -17,7 +18,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use crate::autopilot::outlasts;
+use crate::autopilot::{awaits_votes, outlasts};
 use crate::bonds::Bonds;
 use crate::chronicle;
 use crate::contact::Contacts;
@@ -67,6 +68,8 @@ struct Core {
     aim: watch::Sender<Aim>,
     /// When it began to drain.
     drained: OnceLock<Instant>,
+    /// This life of it has been up with all votes where they should be.
+    relied_upon: AtomicBool,
 }
 
 /// What a node wants to be in the fleet.
@@ -125,6 +128,7 @@ impl Fleet {
             leader: figures.leader,
             term: figures.term,
             voters: figures.voters.into_iter().collect(),
+            serves: self.core.note_reliance() && !consensus.is_barred(),
         }
     }
 
@@ -215,8 +219,9 @@ fn open(
     runtime.spawn(async move { done.send(starting.await) });
     let consensus = result.recv().map_err(|_| anyhow!("the start of Raft was ended"))??;
     let aim = watch::Sender::new(Aim::Serve);
-    let (views, drained) = (views.clone(), OnceLock::new());
-    let core = Arc::new(Core { me, boot, settings, bonds, consensus, net, views, aim, drained });
+    let (views, drained, relied_upon) = (views.clone(), OnceLock::new(), AtomicBool::new(false));
+    let core = Core { me, boot, settings, bonds, consensus, net, views, aim, drained, relied_upon };
+    let core = Arc::new(core);
     runtime.spawn(publish(core.clone()));
     runtime.spawn(belong::belong(core.clone()));
     runtime.spawn(lead::lead(core.clone()));
@@ -280,6 +285,20 @@ impl Core {
         while needed() {
             sleep(LOOK_EVERY).await;
         }
+    }
+
+    /// Has this life of the node ever been up with all votes where they should be? From then on others
+    /// may be restarted, and the loss of a quorum changes nothing for clients.
+    fn note_reliance(&self) -> bool {
+        if self.relied_upon.load(Ordering::Relaxed) {
+            return true;
+        }
+        let (roll, figures) = (self.consensus.roll(), self.consensus.figures());
+        let member = roll.view().member(self.me).filter(|member| member.boot == self.boot);
+        let now = member.is_some_and(|member| member.health == Health::Up)
+            && !figures.unsettled
+            && !awaits_votes(&roll, &figures.voters, self.me);
+        self.relied_upon.fetch_or(now, Ordering::Relaxed) || now
     }
 
     /// This node as it wants to be known.

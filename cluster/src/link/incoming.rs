@@ -68,7 +68,7 @@ impl Incoming {
             if turn.is_none() {
                 *turn = Some(turns.clone().lock_owned().await);
             }
-            frames.next(|| contacts.heard(*from)).await
+            frames.next(|| contacts.reaches(*from)).await
         };
         let frame = tokio::select! {
             biased;

@@ -202,7 +202,7 @@ impl Shared {
     /// Serves one link until it is lost, or the node is no member there any more.
     async fn serve(&self, node: NodeId, stream: Upgraded, addr: &mut watch::Receiver<String>) {
         let (link, outbox) = (self.next_id(), Arc::new(Outbox::new()));
-        self.contacts.heard(node);
+        self.contacts.answers(node);
         self.contacts.set_linked(node, true);
         self.standing().insert(node, (link, outbox.clone()));
         let (read, write) = tokio::io::split(stream);
@@ -219,7 +219,7 @@ impl Shared {
     /// Tells the edge of the link and of all its frames.
     async fn hear(&self, node: NodeId, link: LinkId, mut frames: Frames<impl AsyncRead + Unpin>) {
         self.tell(LinkEvent::Up { node, link }).await;
-        while let Some(frame) = frames.next(|| self.contacts.heard(node)).await {
+        while let Some(frame) = frames.next(|| self.contacts.answers(node)).await {
             self.tell(LinkEvent::Frame { node, link, frame }).await;
         }
     }

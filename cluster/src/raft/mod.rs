@@ -73,7 +73,10 @@ pub(crate) struct Consensus {
     rolls: watch::Receiver<Arc<Roll>>,
     /// When a leader's Raft was last heard.
     led: Arc<Mutex<Option<Instant>>>,
+    /// It never leads again.
     abdicated: Arc<AtomicBool>,
+    /// It does not lead for now.
+    barred: Arc<AtomicBool>,
 }
 
 /// What this node knows of the agreement at one moment.
@@ -129,8 +132,8 @@ impl Consensus {
         let network = Network { peers, bonds: bonds.clone(), rolls: rolls.clone() };
         let config = Arc::new(config.validate()?);
         let raft = Raft::new(me.0, config, network, disk, machine).await?;
-        let (led, abdicated) = Default::default();
-        let consensus = Self { me, raft, bonds, rolls, led, abdicated };
+        let (led, abdicated, barred) = Default::default();
+        let consensus = Self { me, raft, bonds, rolls, led, abdicated, barred };
         consensus.found().await?;
         Ok(consensus)
     }
@@ -187,7 +190,7 @@ impl Consensus {
             voters: members.voter_ids().map(NodeId).collect(),
             learners: members.learner_ids().map(NodeId).collect(),
             unsettled: members.get_joint_config().len() > 1,
-            leads: state == "leader" && acknowledged && !self.abdicated.load(Ordering::Relaxed),
+            leads: state == "leader" && acknowledged && self.may_lead(),
             caught_up: self.caught_up(&metrics),
         }
     }
@@ -235,6 +238,13 @@ impl Consensus {
             }
             Action::Settle => (ChangeMembers::AddVoterIds(BTreeSet::new()), true),
             Action::Promote(id) => (ChangeMembers::AddVoterIds(one(id)), true),
+            Action::Replace { old, new } => {
+                let mut voters = self.figures().voters;
+                voters.remove(&old);
+                voters.insert(new);
+                let voters = voters.into_iter().map(|id| id.0).collect();
+                (ChangeMembers::ReplaceAllVoters(voters), false)
+            }
             Action::Demote(id) => (ChangeMembers::RemoveVoters(one(id)), true),
             Action::Remove(id) if self.figures().voters.contains(&id) => {
                 (ChangeMembers::RemoveVoters(one(id)), false)
@@ -250,6 +260,9 @@ impl Consensus {
 
     /// Stands for election now. The others refuse within [`LEASE`] of the leader's last word.
     pub(crate) async fn stand(&self) {
+        if !self.may_lead() {
+            return;
+        }
         if let Err(error) = self.raft.trigger().elect().await {
             tracing::debug!(%error, "cannot stand for election");
         }
@@ -258,8 +271,29 @@ impl Consensus {
     /// Stops leading and never leads again: the others elect another one. It votes and listens on.
     pub(crate) fn abdicate(&self) {
         self.abdicated.store(true, Ordering::Relaxed);
-        self.raft.runtime_config().elect(false);
-        self.raft.runtime_config().heartbeat(false);
+        self.show_ambition();
+    }
+
+    /// The same for as long as it is so, and until it is said otherwise.
+    pub(crate) fn bar(&self, barred: bool) {
+        if self.barred.swap(barred, Ordering::Relaxed) != barred {
+            self.show_ambition();
+        }
+    }
+
+    /// Does it let others lead for now, since they do not reach it?
+    pub(crate) fn is_barred(&self) -> bool {
+        self.barred.load(Ordering::Relaxed)
+    }
+
+    fn may_lead(&self) -> bool {
+        !self.abdicated.load(Ordering::Relaxed) && !self.is_barred()
+    }
+
+    fn show_ambition(&self) {
+        let may = self.may_lead();
+        self.raft.runtime_config().elect(may);
+        self.raft.runtime_config().heartbeat(may);
     }
 
     /// Ends all that goes on here. What is on disk stays.
@@ -281,6 +315,8 @@ impl Consensus {
                 }
                 answer
             }
+            // openraft's leader would step down for whoever asks, such as one whom no heartbeat reaches.
+            network::VOTE if self.figures().leads => (409, Vec::new()),
             network::VOTE => self.serve(body, |request| raft.vote(request)).await,
             network::SNAPSHOT => self.serve(body, |request| raft.install_snapshot(request)).await,
             _ => (404, Vec::new()),

@@ -92,6 +92,66 @@ async fn a_restart_keeps_the_identity_and_a_wiped_disk_takes_over_the_name() {
     .await;
 }
 
+/// Each is relied upon before the next one goes: whoever was wiped has its vote back by then.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_nodes_of_a_fleet_can_lose_their_disks_in_turn() {
+    let (mut sites, mut nodes) = fleet(13, 3).await;
+    let list = Site::list(&sites);
+    let mut old = Vec::new();
+    for site in &mut sites {
+        let node = nodes.remove(0);
+        old.push(node.cluster.me());
+        node.kill().await;
+        site.wipe();
+        nodes.push(site.start(&list, 3));
+        all(&nodes.iter().collect::<Vec<_>>(), |node| node.cluster.status().serves).await;
+    }
+    all_up(&nodes.iter().collect::<Vec<_>>()).await;
+    let voters = nodes[0].cluster.status().voters;
+    assert!(voters.len() == 3 && old.iter().all(|id| !voters.contains(id)), "{voters:?}");
+}
+
+/// The position of the leader.
+fn leader_of(nodes: &[Node]) -> usize {
+    let leader = nodes[0].cluster.status().leader.expect("it is known");
+    nodes.iter().position(|node| node.cluster.me() == leader).expect("it is one of them")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_nobody_reaches_owns_nothing_and_leads_no_more() {
+    let (_sites, mut nodes) = fleet(14, 3).await;
+    let at = leader_of(&nodes);
+    let deaf = nodes.remove(at);
+    let me = deaf.cluster.me();
+    deaf.set_deaf(true);
+    let rest: Vec<&Node> = nodes.iter().collect();
+    all(&rest, |node| node.health(me) == Some(Health::Down)).await;
+    assert!((0..100u32).all(|key| nodes[0].cluster.owner(&key.to_be_bytes()) != Some(me)));
+    all(&rest, |node| node.cluster.status().leader.is_some_and(|it| it != me)).await;
+    until(|| !deaf.cluster.status().serves).await;
+    assert_eq!(deaf.health(me), Some(Health::Down), "it has seen to it itself");
+    deaf.set_deaf(false);
+    all_up(&[&nodes[0], &nodes[1], &deaf]).await;
+    until(|| deaf.cluster.status().serves).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_follower_that_nobody_reaches_owns_nothing_and_does_not_take_the_lead() {
+    let (_sites, mut nodes) = fleet(15, 3).await;
+    let deaf = nodes.remove((leader_of(&nodes) + 1) % 3);
+    let (me, term) = (deaf.cluster.me(), deaf.cluster.status().term);
+    deaf.set_deaf(true);
+    let rest: Vec<&Node> = nodes.iter().collect();
+    all(&rest, |node| node.health(me) == Some(Health::Down)).await;
+    until(|| !deaf.cluster.status().serves).await;
+    for node in rest {
+        let status = node.cluster.status();
+        assert!(status.term == term && status.leader != Some(me), "{status:?}");
+    }
+    deaf.set_deaf(false);
+    all_up(&[&nodes[0], &nodes[1], &deaf]).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_leader_is_down_soon_and_up_again_when_it_returns() {
     let (sites, mut nodes) = fleet(4, 3).await;

@@ -13,6 +13,7 @@ use hoody_pipe_cluster::{
 };
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
@@ -35,6 +36,7 @@ pub struct Site {
 pub struct Node {
     pub cluster: Cluster,
     listener: JoinHandle<()>,
+    deaf: watch::Sender<bool>,
 }
 
 pub fn secret() -> Secret {
@@ -93,8 +95,9 @@ impl Site {
         let socket = std::net::TcpListener::bind(&self.addr).expect("its address is its own");
         socket.set_nonblocking(true).expect("a socket can wait");
         let listener = TcpListener::from_std(socket).expect("a socket can be awaited");
-        let listener = tokio::spawn(listen(listener, cluster.clone()));
-        Node { cluster, listener }
+        let (deaf, hears) = watch::channel(false);
+        let listener = tokio::spawn(listen(listener, cluster.clone(), hears));
+        Node { cluster, listener, deaf }
     }
 
     /// Starts a node as soon as the last tasks of a killed one have let go of its disk.
@@ -144,6 +147,12 @@ impl Node {
         until(|| views.has_changed().is_err()).await;
     }
 
+    /// Nothing that comes in is answered any more, and what it says itself is heard as before; or that is
+    /// over.
+    pub fn set_deaf(&self, deaf: bool) {
+        self.deaf.send_replace(deaf);
+    }
+
     pub fn healths(&self) -> Vec<(NodeId, Health)> {
         self.cluster.view().members().iter().map(|it| (it.id, it.health)).collect()
     }
@@ -158,10 +167,22 @@ impl Node {
 }
 
 /// Serves until it is aborted; all connections end with it.
-async fn listen(listener: TcpListener, cluster: Cluster) {
+async fn listen(listener: TcpListener, cluster: Cluster, mut deaf: watch::Receiver<bool>) {
     let mut connections = JoinSet::new();
-    while let Ok((stream, _)) = listener.accept().await {
-        connections.spawn(serve(stream, cluster.clone()));
+    loop {
+        let hears = !*deaf.borrow_and_update();
+        tokio::select! {
+            accepted = listener.accept(), if hears => {
+                let Ok((stream, _)) = accepted else { return };
+                connections.spawn(serve(stream, cluster.clone()));
+            }
+            changed = deaf.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                connections.abort_all();
+            }
+        }
         while connections.try_join_next().is_some() {}
     }
 }
