@@ -103,6 +103,24 @@ impl Network {
         (0..self.count).filter(|&other| other != one).for_each(|other| self.heal(one, other));
     }
 
+    /// Lets nothing in that is for this port of one of them; nobody is told. What it asks of others is
+    /// still answered.
+    pub fn deafen(&self, at: usize, port: u16) {
+        self.filter_port("-A", at, port);
+    }
+
+    /// Undoes [`Network::deafen`].
+    pub fn undeafen(&self, at: usize, port: u16) {
+        self.filter_port("-D", at, port);
+    }
+
+    fn filter_port(&self, change: &str, at: usize, port: u16) {
+        let space = self.namespace(at);
+        run(&format!(
+            "ip netns exec {space} iptables -w {change} INPUT -p tcp --dport {port} -j DROP"
+        ));
+    }
+
     fn filter(&self, change: &str, at: usize, from: usize) {
         let (space, host) = (self.namespace(at), self.host(from));
         run(&format!("ip netns exec {space} iptables -w {change} INPUT -s {host} -j DROP"));

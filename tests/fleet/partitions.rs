@@ -1,5 +1,5 @@
-//! Spec §28, rows 15 and 16: cables between nodes are cut while every client still reaches its own
-//! node. Needs root; skipped otherwise, with the reason printed.
+//! Spec §28, rows 14 to 16: cables between nodes are cut, or carry one way only, while every client still
+//! reaches its own node. Needs root; skipped otherwise, with the reason printed.
 
 use std::time::{Duration, Instant};
 
@@ -8,8 +8,8 @@ use serde_json::json;
 use crate::clients::{Pump, side_by_side};
 use crate::common::reading::{expect_complete, expect_error, expect_failure};
 use crate::common::seeing::status_until;
-use crate::common::{End, PATIENCE, Raw, timed};
-use crate::fleet::{AT_ONCE, Fleet, measured};
+use crate::common::{End, PATIENCE, Raw, eventually, timed};
+use crate::fleet::{AT_ONCE, CLUSTER, Fleet, measured};
 use crate::network::Network;
 
 const UNAVAILABLE: &str = "[ERROR] Pipe temporarily unavailable. Try again later.";
@@ -30,6 +30,14 @@ fn a_fleet_that_is_cut_in_two_heals() {
         ("two edges of a transfer", two_edges),
         ("a minority", || minority(false)),
         ("a minority with the leader", || minority(true)),
+    ]);
+}
+
+#[test]
+fn a_node_that_nobody_reaches_loses_its_names() {
+    side_by_side(&[
+        ("a deaf leader", || deaf_node(true)),
+        ("a deaf follower", || deaf_node(false)),
     ]);
 }
 
@@ -162,6 +170,41 @@ fn minority(leads: bool) {
         assert!(pumped.longest < AT_ONCE, "bytes stopped: {pumped:?}");
     }
     healthy(&fleet, &[inside, outside].concat());
+}
+
+/// Rows 14 and 15, in one direction only: what a node says is heard, and nobody can say anything to it.
+fn deaf_node(leads: bool) {
+    let Some(fleet) = fleet() else { return };
+    let leader = fleet.leader();
+    let deaf = if leads { leader } else { (leader + 1) % 3 };
+    let [a, b] = [(deaf + 1) % 3, (deaf + 2) % 3];
+    let who = if leads { "deaf leader" } else { "deaf follower" };
+    let names: Vec<String> = (0..2).map(|_| fleet.name_owned_by(deaf)).collect();
+    let (sender, receivers) = fleet.streaming(&names[0], a, &[b, a]);
+    let pump = Pump::start(sender, receivers);
+    let mut held = fleet.node(a).waiting_sender(&names[1], 1);
+    fleet.network().deafen(deaf, CLUSTER);
+    let start = Instant::now();
+    let mut receiver = fleet.node(b).get(&names[1]);
+    held.line_until("[INFO] Streaming to 1 receiver(s)...");
+    measured(&format!("{who}: its names meet elsewhere"), start.elapsed(), Duration::from_secs(10));
+    held.finish();
+    receiver.head().expect(200);
+    assert_eq!(receiver.rest(), (vec![], End::Clean));
+    expect_complete(&mut held);
+    eventually("clients are sent elsewhere", PATIENCE, || !fleet.is_ready(deaf));
+    assert!(fleet.is_ready(a) && fleet.is_ready(b));
+    eventually("one of the others leads", PATIENCE, || {
+        let led = [a, b].map(|at| fleet.cluster(at)["leader"].clone());
+        led[0] == led[1] && [a, b].iter().any(|&at| led[0] == Fleet::name(at).as_str())
+    });
+    assert_eq!(fleet.health(a, deaf).as_deref(), Some("down"));
+    fleet.network().undeafen(deaf, CLUSTER);
+    let (_, time) = timed(|| fleet.settled());
+    measured(&format!("{who}: reached again, all up"), time, Duration::from_secs(25));
+    let pumped = pump.finish();
+    assert!(pumped.longest < AT_ONCE, "bytes stopped: {pumped:?}");
+    healthy(&fleet, &names);
 }
 
 fn given_up(what: &str, time: Duration) {

@@ -40,7 +40,7 @@ pub(super) async fn lead(core: Arc<Core>) {
             stood = figures.term + 1;
             core.consensus.stand().await;
         }
-        core.consensus.bar(core.is_better_led(&roll, &figures));
+        core.step_aside(&roll, &figures);
         core.note_reliance();
         // Both are asked on every node: a new leader shall know what the old one knew.
         let verdicts = detector.step(now, &roll, |id| core.sight(id, &roll, &figures));
@@ -110,6 +110,17 @@ impl Core {
         let up = |member: &&Member| member.id != self.me && member.health == Health::Up;
         let others = roll.view().members().iter().filter(up);
         own_silence(others.map(|member| self.contacts().unreached_by(member.id)))
+    }
+
+    /// Lets others lead for as long as they should, and tells the operator.
+    fn step_aside(&self, roll: &Roll, figures: &Figures) {
+        let aside = self.is_better_led(roll, figures);
+        let addr = &self.settings.advertise;
+        match (self.consensus.bar(aside), aside) {
+            (true, true) => tracing::warn!(addr, "other nodes do not reach this one"),
+            (true, false) => tracing::info!(addr, "other nodes reach this one again"),
+            (false, _) => {}
+        }
     }
 
     /// Can others lead, and should they, since they do not reach this node to ask for anything? A leader

@@ -274,11 +274,13 @@ impl Consensus {
         self.show_ambition();
     }
 
-    /// The same for as long as it is so, and until it is said otherwise.
-    pub(crate) fn bar(&self, barred: bool) {
-        if self.barred.swap(barred, Ordering::Relaxed) != barred {
+    /// The same, until it is said otherwise. Says whether that is news.
+    pub(crate) fn bar(&self, barred: bool) -> bool {
+        let news = self.barred.swap(barred, Ordering::Relaxed) != barred;
+        if news {
             self.show_ambition();
         }
+        news
     }
 
     /// Does it let others lead for now, since they do not reach it?
