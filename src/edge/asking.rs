@@ -11,14 +11,15 @@ use tokio::time::{sleep_until, timeout};
 use super::backoff::Backoff;
 use super::course::Course;
 use super::inbox::{Inbox, Post};
-use super::party::Input;
+use super::party::{Input, UNREACHABLE_MAX};
 use super::wire::Up;
 use super::{Edge, rejections};
 use crate::pipe::{Answer, Call, Failure, PartyId, PipePath, PublicId, Snapshot};
 
 /// How long an answer may take, whoever has to be asked for it, before the owner counts as out of
-/// reach. Locally it takes microseconds.
-pub(super) const ANSWER_MAX: Duration = Duration::from_secs(5);
+/// reach: as for one who waits (spec §22). An owner that is lost has another within 10 s (spec §28, row 14),
+/// and that one collects for 2 s at most. Locally an answer takes microseconds.
+pub(super) const ANSWER_MAX: Duration = UNREACHABLE_MAX;
 
 /// One who asks. Dropping it forgets the question.
 pub(super) struct Asking {

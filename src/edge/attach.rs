@@ -15,7 +15,7 @@ use super::owning::Owning;
 use super::parties::Parties;
 use super::party::Input;
 use super::trunk::{Inwards, Meeting, Reception};
-use super::wire::{Down, Up};
+use super::wire::{Down, Rising, Up};
 use crate::pipe::{Answer, Caps, Load, PartyId, PipePath, Seat, TransferId};
 
 /// The link of this node to itself. There is one, and it never breaks.
@@ -129,6 +129,16 @@ impl Edge {
     fn turn(&self) {
         self.0.parties.tell(|_| true, || Post::View);
         self.0.owning.turn();
+        let view = self.0.cluster.view();
+        view.members().iter().for_each(|member| self.announce(member.id));
+    }
+
+    /// Says to another node, if a link to it stands, which view is known here.
+    fn announce(&self, node: NodeId) {
+        let epoch = self.0.cluster.view().epoch().0;
+        if let Ok(frame) = codec::encode(&Rising::Knows { epoch }) {
+            self.0.cluster.send(node, frame.into());
+        }
     }
 
     /// Hands on what an owner says.
@@ -156,6 +166,7 @@ impl Edge {
                 }
             },
             LinkEvent::Up { node, link } => {
+                self.announce(node);
                 let up = || Post::LinkUp { owner: node.0, link: link.0 };
                 parties.tell(|inbox| inbox.heeds(node.0), up);
             }
@@ -200,7 +211,7 @@ impl Edge {
             self.0.own.send(up);
             return Some(OWN.0);
         }
-        let frame = codec::encode(&up).ok()?;
+        let frame = codec::encode(&Rising::Call(up)).ok()?;
         self.0.cluster.send(NodeId(owner), frame.into()).map(|LinkId(link)| link)
     }
 

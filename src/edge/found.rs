@@ -7,10 +7,11 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use super::asking::ANSWER_MAX;
 use crate::pipe::PartyId;
 
 /// How long an answer is remembered: twice as long as anybody asks.
-const REMEMBERED: Duration = Duration::from_secs(10);
+const REMEMBERED: Duration = ANSWER_MAX.saturating_mul(2);
 
 /// Most answers that are remembered; beyond, the oldest is forgotten. Only those to other nodes are, and
 /// only those that have found somebody.

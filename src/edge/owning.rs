@@ -8,13 +8,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use hoody_pipe_cluster::link::{FrameSender, Incoming, LinkId, OwnerEnd};
-use hoody_pipe_cluster::{Cluster, NodeId, codec};
+use hoody_pipe_cluster::{Cluster, Epoch, NodeId, codec};
 use tokio::time::timeout;
 use tracing::warn;
 
 use super::found::Found;
-use super::judge::{Takeover, Verdict, judge};
-use super::wire::{Down, Up};
+use super::judge::{Takeover, Verdict, judge, wants_all};
+use super::wire::{Down, Rising, Up};
 use crate::pipe::rendezvous::Output;
 use crate::pipe::{Answer, Call, Caps, PipePath, Registry, ReplyTo, TransferId};
 
@@ -26,6 +26,12 @@ pub(super) struct Owning {
     cluster: Cluster,
     registry: Registry,
     links: Arc<Links>,
+    moves: Arc<Moves>,
+}
+
+/// What has come to this node lately.
+struct Moves {
+    cluster: Cluster,
     takeover: Mutex<Takeover>,
 }
 
@@ -52,9 +58,12 @@ impl Owning {
         });
         let answers = links.clone();
         let outlet = move |Output { to, answer }| answers.answer(to, answer);
-        let registry = Registry::new(caps, Arc::new(outlet), mint);
-        let takeover = Mutex::new(Takeover::new(Instant::now()));
-        let owning = Arc::new(Self { cluster, registry, links, takeover });
+        let takeover = Mutex::new(Takeover::new(Instant::now(), cluster.me()));
+        let moves = Arc::new(Moves { cluster: cluster.clone(), takeover });
+        let expected = moves.clone();
+        let expects = Arc::new(move |path: &PipePath| expected.is_fresh(path));
+        let registry = Registry::new(caps, Arc::new(outlet), expects, mint);
+        let owning = Arc::new(Self { cluster, registry, links, moves });
         // The link and the names refer to each other: both live as long as the process.
         let names = owning.clone();
         own.listen(move |LinkId(link), Up { path, call, .. }| {
@@ -72,7 +81,7 @@ impl Owning {
     pub(super) fn turn(&self) {
         let (view, me) = (self.cluster.view(), self.cluster.me());
         // Noted when it comes, not when somebody asks for a place: names have moved away and back since.
-        self.takeover().see(Instant::now(), &view);
+        self.moves.takeover().see(Instant::now(), &view);
         self.registry.retain(|path| view.owner(path.as_str().as_bytes()) == Some(me));
     }
 
@@ -82,23 +91,49 @@ impl Owning {
         // Dropped before the link is, and so before a newer link of the same edge is listened to.
         let mut served = Served::new(self, &incoming);
         while let Some(frame) = incoming.next().await {
-            let Ok(up) = codec::decode::<Up>(&frame) else {
+            let Ok(rising) = codec::decode::<Rising>(&frame) else {
                 warn!(node = %self.name(incoming.from), "a frame of this node makes no sense, its link is closed");
                 return;
+            };
+            let Rising::Call(up) = rising else {
+                served.knows(rising);
+                continue;
             };
             let caught_up = served.catch_up(up.epoch).await;
             served.hear(caught_up, up);
         }
     }
 
-    /// Hands a call to the actor of its name, which collects first if older parties may come.
+    /// Hands a call to the actor of its name, which collects first if older parties may come. Who leaves
+    /// for another owner although the name is mine has done so by a view that was skipped here, and will
+    /// be back.
     fn deliver(&self, path: &PipePath, from: ReplyTo, call: Call) {
-        if matches!(call, Call::Attach(_) | Call::Cancel { .. }) && self.is_fresh(path) {
-            self.registry.deliver(path, ReplyTo(self.links.own.id().0), Call::Collect);
+        if wants_all(&call) && self.moves.is_fresh(path) {
+            self.collect(path);
         }
+        let returns = matches!(call, Call::Withdraw { .. }) && self.is_mine(path);
         self.registry.deliver(path, from, call);
+        if returns {
+            self.collect(path);
+        }
     }
 
+    fn collect(&self, path: &PipePath) {
+        self.registry.deliver(path, ReplyTo(self.links.own.id().0), Call::Collect);
+    }
+
+    fn is_mine(&self, path: &PipePath) -> bool {
+        self.cluster.view().owner(path.as_str().as_bytes()) == Some(self.cluster.me())
+    }
+
+    /// What people call a node.
+    fn name(&self, node: NodeId) -> String {
+        self.cluster.view().member(node).map_or_else(String::new, |member| member.name.clone())
+    }
+}
+
+impl Moves {
+    /// May older parties be on their way to this name of mine?
     fn is_fresh(&self, path: &PipePath) -> bool {
         if self.cluster.is_alone() {
             return false;
@@ -107,17 +142,12 @@ impl Owning {
         let mut takeover = self.takeover();
         // A view may be known here before this node has turned to it.
         takeover.see(now, &view);
-        takeover.is_fresh(now, self.cluster.me(), path.as_str().as_bytes())
+        takeover.is_fresh(now, path.as_str().as_bytes())
     }
 
     /// Plain data, consistent between statements: a poisoned lock is usable.
     fn takeover(&self) -> MutexGuard<'_, Takeover> {
         self.takeover.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What people call a node.
-    fn name(&self, node: NodeId) -> String {
-        self.cluster.view().member(node).map_or_else(String::new, |member| member.name.clone())
     }
 }
 
@@ -154,6 +184,7 @@ impl Links {
 /// One link of another node while it is served.
 struct Served<'a> {
     owning: &'a Owning,
+    from: NodeId,
     link: u64,
     /// The newest view that was waited for in vain.
     missed: u64,
@@ -161,10 +192,10 @@ struct Served<'a> {
 
 impl<'a> Served<'a> {
     fn new(owning: &'a Owning, incoming: &Incoming) -> Self {
-        let link = incoming.id.0;
+        let (link, from) = (incoming.id.0, incoming.from);
         owning.links.change(|links| drop(links.insert(link, incoming.sender())));
-        owning.takeover().linked(Instant::now());
-        Self { owning, link, missed: 0 }
+        owning.moves.takeover().linked(Instant::now());
+        Self { owning, from, link, missed: 0 }
     }
 
     /// Waits until this node knows that view or a newer one; false if it does not in time. What has
@@ -183,11 +214,18 @@ impl<'a> Served<'a> {
         false
     }
 
+    /// The edge says which view it knows.
+    fn knows(&self, rising: Rising) {
+        if let Rising::Knows { epoch } = rising {
+            let mut takeover = self.owning.moves.takeover();
+            takeover.heard(Instant::now(), self.from, Epoch(epoch));
+        }
+    }
+
     fn hear(&self, caught_up: bool, Up { path, call, .. }: Up) {
         let Self { owning, link, .. } = self;
         let view = owning.cluster.view();
-        let mine = view.owner(path.as_str().as_bytes()) == Some(owning.cluster.me());
-        match judge(caught_up, mine, &call) {
+        match judge(caught_up, owning.is_mine(&path), &call) {
             Verdict::Deliver => owning.deliver(&path, ReplyTo(*link), call),
             Verdict::Moved(seat) => {
                 owning.links.send(*link, &Down::Moved { seat, epoch: view.epoch().0 });

@@ -16,7 +16,7 @@ use crate::pipe::{Answer, Failure, Role, Seat, TransferId};
 pub use words::{Act, Input};
 
 /// How long a party may be without a place before its owner counts as out of reach (spec §9).
-const UNREACHABLE_MAX: Duration = Duration::from_secs(15);
+pub(super) const UNREACHABLE_MAX: Duration = Duration::from_secs(15);
 
 /// One party.
 #[derive(Debug)]

@@ -25,6 +25,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::pipe::{Answer, Call, PartyId, PipePath, Role, Seat};
 
+/// What an edge sends to another node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Rising {
+    /// What is said to the owner of a name.
+    Call(Up),
+    /// The edge knows this view, and tells its parties: said of each new one, and at first on each link.
+    /// So the other node knows from when on nobody can be on the way to it by an older one.
+    Knows {
+        /// The view, by its epoch.
+        epoch: u64,
+    },
+}
+
 /// From an edge to the owner of a name. In order per caller.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Up {

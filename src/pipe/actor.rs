@@ -145,6 +145,10 @@ impl Room for Desk<'_> {
         take(self.shared.may_watch(there), &mut self.share.spectators)
     }
 
+    fn expects(&mut self) -> bool {
+        (self.shared.expects)(self.path)
+    }
+
     fn mint(&mut self) -> TransferId {
         (self.shared.mint)()
     }

@@ -8,13 +8,22 @@ use super::{Answer, Attach, Failure, PartyId, ReplyTo, Role, Seat};
 /// of each other.
 const COLLECTING: Millis = 500;
 
+/// How long at most, while the node still waits for other nodes to learn of its view: the owner of a
+/// name that has moved is found within 2 s of that (spec §28, row 18).
+const COLLECTING_MAX: Millis = 2000;
+
+/// How soon it is looked again whether the node still waits for them.
+const AGAIN: Millis = 50;
+
 /// Most parties that are taken down at once: four times the largest pipe, as in the mailbox.
-const HELD_MAX: usize = 1024;
+pub(super) const HELD_MAX: usize = 1024;
 
 /// Who has come since a name began to collect.
 #[derive(Debug)]
 pub(super) struct Collecting {
     until: Millis,
+    /// It ends then, whoever is still missing.
+    latest: Millis,
     /// In the order in which they came.
     held: Vec<Held>,
     /// Wishes to end what is here: those who come back are meant too.
@@ -103,9 +112,10 @@ impl Collecting {
 impl Rendezvous {
     /// Begins to collect. At a name that collects already nothing changes.
     pub(super) fn collect(&mut self, now: Millis) {
-        let until = now.saturating_add(COLLECTING);
+        let (until, latest) = (now.saturating_add(COLLECTING), now.saturating_add(COLLECTING_MAX));
         let (held, cancels) = (Vec::new(), Vec::new());
-        self.collecting.get_or_insert_with(|| Box::new(Collecting { until, held, cancels }));
+        let new = || Box::new(Collecting { until, latest, held, cancels });
+        self.collecting.get_or_insert_with(new);
     }
 
     /// A party asks for a place.
@@ -129,8 +139,16 @@ impl Rendezvous {
     }
 
     /// It has collected for long enough: all are admitted, the oldest first, and only then a sender
-    /// hears how many receivers are there. Who wanted to cancel meant them all.
+    /// hears how many receivers are there. Who wanted to cancel meant them all. While older ones are still
+    /// expected it goes on for a moment.
     pub(super) fn admit_all(&mut self, now: Millis, room: &mut dyn Room, out: &mut Vec<Output>) {
+        if let Some(collecting) = self.collecting.as_mut().filter(|c| c.until <= now)
+            && now < collecting.latest
+            && room.expects()
+        {
+            collecting.until = now.saturating_add(AGAIN).min(collecting.latest);
+            return;
+        }
         let Some(collected) = self.collecting.take_if(|c| c.until <= now) else { return };
         let Collecting { mut held, cancels, .. } = *collected;
         self.step_up(room, out);

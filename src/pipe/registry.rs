@@ -35,6 +35,10 @@ const NOBODY: ReplyTo = ReplyTo(0);
 /// Where answers go. Called on the actor's thread, in order; must not block.
 pub type Outlet = Arc<dyn Fn(Output) + Send + Sync>;
 
+/// Says whether older parties may still be on their way to a name. Called on the actor's thread; must not
+/// block or call back.
+pub type Expects = Arc<dyn Fn(&PipePath) -> bool + Send + Sync>;
+
 /// The names of this node. A cheap handle.
 #[derive(Clone)]
 pub struct Registry(Arc<Shared>);
@@ -44,6 +48,7 @@ pub(super) struct Shared {
     caps: Caps,
     /// Makes match ids; a parameter so that a test can make it fail.
     pub(super) mint: fn() -> TransferId,
+    pub(super) expects: Expects,
     outlet: Outlet,
     started: Instant,
     hasher: RandomState,
@@ -65,10 +70,11 @@ struct Slot {
 
 impl Registry {
     /// No names yet. `mint` makes the ids of matches.
-    pub fn new(caps: Caps, outlet: Outlet, mint: fn() -> TransferId) -> Self {
+    pub fn new(caps: Caps, outlet: Outlet, expects: Expects, mint: fn() -> TransferId) -> Self {
         Self(Arc::new(Shared {
             caps,
             mint,
+            expects,
             outlet,
             started: Instant::now(),
             hasher: RandomState::new(),
@@ -82,7 +88,7 @@ impl Registry {
     /// Hands `call` to the actor of `path`, which is started on this thread if there is none and the
     /// call is one that somebody has to hear. Calls of one caller arrive in order. Must run on a thread
     /// with an actix runtime. Before the first party of a name that older ones may be on their way to, or
-    /// a wish to cancel what is there, deliver [`Call::Collect`].
+    /// a wish to cancel or to see what is there, deliver [`Call::Collect`].
     pub fn deliver(&self, path: &PipePath, from: ReplyTo, call: Call) {
         if let Err(answer) = self.0.try_deliver(path, from, call)
             && let Some(answer) = answer

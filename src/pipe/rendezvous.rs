@@ -15,6 +15,7 @@ use super::collecting::{Cancel, Collecting};
 use super::course::News;
 use super::place::{Aborted, Doomed, Match, Phase, Place};
 use super::progress::{Past, Running, Snapshot};
+use super::view::{Look, What};
 use super::watchers::Watchers;
 use super::{Answer, Call, Failure, PartyId, PublicId, ReplyTo, Role, Seat, TransferId};
 
@@ -30,6 +31,8 @@ pub trait Room {
     fn start(&mut self) -> bool;
     /// Takes room for one more spectator of a name that has so many; false if there is none.
     fn watch(&mut self, there: usize) -> bool;
+    /// May parties that were here before, or at another owner, still be on their way?
+    fn expects(&mut self) -> bool;
     /// Makes the id of a match.
     fn mint(&mut self) -> TransferId;
     /// Takes a public id; false if a transfer or receipt holds it. Whoever takes it `again` gets it.
@@ -74,6 +77,8 @@ pub struct Rendezvous {
     /// Older parties may be on their way here.
     pub(super) collecting: Option<Box<Collecting>>,
     pub(super) watchers: Watchers,
+    /// Who waits to see what is here, until that is certain.
+    pub(super) looks: Vec<Look>,
     /// Who lost a place in this step, and with whom its chosen id.
     pub(super) lost: Vec<Lost>,
     /// What was over in this step; without a transfer it is what the name shows.
@@ -171,10 +176,12 @@ impl Rendezvous {
                 self.cancel(Cancel { from, asker, reason, found: false }, out);
             }
             Call::Status { asker, transfer } => {
-                out.push(self.status(now, from, asker, transfer.as_ref(), room));
+                self.look(Look { to: from, who: asker, what: What::Status(transfer) }, out);
             }
-            Call::Watch { watcher } => self.watch(now, from, watcher, room, out),
-            Call::Unwatch { watcher } => self.watchers.remove(watcher),
+            Call::Watch { watcher } => {
+                self.look(Look { to: from, who: watcher, what: What::Watch }, out);
+            }
+            Call::Unwatch { watcher } => self.look_away(watcher),
             Call::Gone { link } => self.gone(now, link, room, out),
             Call::Evict => self.evict(room, out),
             Call::Collect => self.collect(now),
@@ -187,6 +194,7 @@ impl Rendezvous {
         self.inform(out);
         self.begin(room, out);
         self.wind_up(room);
+        self.enlighten(now, room, out);
         self.show(now, out);
     }
 

@@ -20,6 +20,7 @@ impl Rendezvous {
         out: &mut Vec<Output>,
     ) {
         self.watchers.lose(link);
+        self.looks.retain(|look| look.to != link);
         self.doomed.retain(|d| d.to != link);
         self.collecting.iter_mut().for_each(|c| c.lose(link));
         let current = self.current.take_if(|m| m.to == link);
@@ -90,7 +91,8 @@ impl Rendezvous {
     fn homeless(&self, whom: impl Fn(&Place) -> bool) -> impl Iterator<Item = Output> {
         let places = self.places.iter().filter(move |p| whom(p)).map(|p| (p.to, p.seat));
         let held = self.collecting.iter().flat_map(|c| c.seats().chain(c.askers()));
-        let lost = places.chain(held);
+        let looks = self.looks.iter().map(|look| (look.to, look.seat()));
+        let lost = places.chain(held).chain(looks);
         let lost = lost.map(|(to, seat)| Output { to, answer: Answer::Lost { seat } });
         lost.chain(self.watchers.lost())
     }

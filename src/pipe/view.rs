@@ -1,16 +1,87 @@
 //! What a name shows: snapshots for those who ask and those who watch, and what becomes of a pipe that
 //! nobody is left at. Part of the [`Rendezvous`]; arranges nothing.
+//!
+//! While the name collects it is not certain who is here: who asks is answered when it is, and who
+//! watches keeps the last picture. A transfer that runs is certain at once.
 
 use std::sync::Arc;
 
+use super::collecting::HELD_MAX;
 use super::place::Match;
 use super::progress::{Past, Snapshot, State};
 use super::rendezvous::{Lost, Millis, Output, Rendezvous, Room};
 use super::{Answer, Failure, PartyId, PublicId, Reject, ReplyTo, Role, Seat, TransferId};
 
+/// Most who wait to see what is here: as many as wait for a place.
+const LOOKS_MAX: usize = HELD_MAX;
+
+/// Somebody who wants to see what is here.
+#[derive(Debug)]
+pub(super) struct Look {
+    /// Where the answer goes.
+    pub(super) to: ReplyTo,
+    pub(super) who: PartyId,
+    pub(super) what: What,
+}
+
+/// What somebody wants to see.
+#[derive(Debug)]
+pub(super) enum What {
+    /// The name, or one transfer of it, once.
+    Status(Option<PublicId>),
+    /// The name, from now on.
+    Watch,
+}
+
+impl Look {
+    /// Under which seat it hears that there is no answer.
+    pub(super) fn seat(&self) -> Seat {
+        Seat { party: self.who, attempt: 0 }
+    }
+}
+
 impl Rendezvous {
+    /// Somebody looks, and waits if it is not certain what there is to see.
+    pub(super) fn look(&mut self, look: Look, out: &mut Vec<Output>) {
+        self.looks.retain(|other| other.who != look.who);
+        if self.looks.len() < LOOKS_MAX {
+            return self.looks.push(look);
+        }
+        let answer = Answer::Fail { seat: look.seat(), why: Failure::Unavailable };
+        out.push(Output { to: look.to, answer });
+    }
+
+    /// Whoever that is looks no more.
+    pub(super) fn look_away(&mut self, who: PartyId) {
+        self.looks.retain(|look| look.who != who);
+        self.watchers.remove(who);
+    }
+
+    /// Shows what there is to all who wait for it, as far as that is certain.
+    pub(super) fn enlighten(&mut self, now: Millis, room: &mut dyn Room, out: &mut Vec<Output>) {
+        let looks = std::mem::take(&mut self.looks).into_iter();
+        let (known, open): (Vec<_>, _) = looks.partition(|look| self.is_certain(look));
+        self.looks = open;
+        for Look { to, who, what } in known {
+            match what {
+                What::Status(id) => out.push(self.status(now, to, who, id.as_ref(), room)),
+                What::Watch => self.watch(now, to, who, room, out),
+            }
+        }
+    }
+
+    /// Is it certain what this one is to see?
+    fn is_certain(&self, look: &Look) -> bool {
+        let runs = |m: &Match| m.is_streaming();
+        self.collecting.is_none()
+            || match &look.what {
+                What::Status(Some(id)) => self.transfers().any(|m| runs(m) && m.public() == *id),
+                What::Status(None) | What::Watch => self.current.as_ref().is_some_and(runs),
+            }
+    }
+
     /// The one answer to a `Status`.
-    pub(super) fn status(
+    fn status(
         &self,
         now: Millis,
         to: ReplyTo,
@@ -28,7 +99,7 @@ impl Rendezvous {
     }
 
     /// A spectator comes. One that finds an end hears of it, and is done.
-    pub(super) fn watch(
+    fn watch(
         &mut self,
         now: Millis,
         to: ReplyTo,
@@ -109,11 +180,13 @@ impl Rendezvous {
         let mut watchers = std::mem::take(&mut self.watchers);
         let view = |follows: Option<TransferId>| {
             if let Some((_, last)) = over.iter().find(|(x, _)| *x == follows) {
-                return (None, last.clone());
+                return Some((None, last.clone()));
             }
             let followed = self.transfers().find(|m| Some(m.id) == follows);
             let followed = followed.and_then(|m| Some((follows, m.snapshot(now)?)));
-            followed.or_else(|| self.name(now)).unwrap_or_else(|| (None, Snapshot::idle()))
+            let certain = followed.or_else(|| self.running(now));
+            let name = || self.name(now).unwrap_or_else(|| (None, Snapshot::idle()));
+            certain.or_else(|| self.collecting.is_none().then(name))
         };
         watchers.show(&view, out);
         self.watchers = watchers;
@@ -121,11 +194,14 @@ impl Rendezvous {
 
     /// What is at the name now, and of which transfer that is; nothing if nobody is there.
     fn name(&self, now: Millis) -> Option<(Option<TransferId>, Snapshot)> {
-        let streams = |m: &Match| Some((Some(m.id), m.snapshot(now)?));
-        let running = self.current.as_ref().and_then(streams);
         let waiting = || (!self.is_free()).then(|| (None, self.waiting()));
-        let drains = || self.draining.iter().rfind(|m| !m.past).and_then(streams);
-        running.or_else(waiting).or_else(drains)
+        let drains = || self.draining.iter().rfind(|m| !m.past).and_then(|m| streams(m, now));
+        self.running(now).or_else(waiting).or_else(drains)
+    }
+
+    /// The transfer that has the name.
+    fn running(&self, now: Millis) -> Option<(Option<TransferId>, Snapshot)> {
+        self.current.as_ref().and_then(|m| streams(m, now))
     }
 
     fn waiting(&self) -> Snapshot {
@@ -149,4 +225,9 @@ impl Rendezvous {
         let runs = self.transfers().find(|m| m.is_streaming() && m.public() == *id);
         runs.and_then(|m| m.snapshot(now))
     }
+}
+
+/// What there is to see of a transfer, if it has started.
+fn streams(m: &Match, now: Millis) -> Option<(Option<TransferId>, Snapshot)> {
+    Some((Some(m.id), m.snapshot(now)?))
 }

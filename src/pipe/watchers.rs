@@ -28,26 +28,26 @@ struct Watcher {
 struct Sights<'a> {
     view: &'a View<'a>,
     /// By what is followed: the transfers of one name, which are few.
-    seen: Vec<(Option<TransferId>, Sight)>,
+    seen: Vec<(Option<TransferId>, Option<Sight>)>,
 }
 
 /// What is followed from now on, and how it looks.
 type Sight = (Option<TransferId>, Arc<Snapshot>);
 
 impl Sights<'_> {
-    fn of(&mut self, follows: Option<TransferId>) -> Sight {
+    fn of(&mut self, follows: Option<TransferId>) -> Option<Sight> {
         if let Some((_, sight)) = self.seen.iter().find(|(x, _)| *x == follows) {
             return sight.clone();
         }
-        let (now, snapshot) = (self.view)(follows);
-        let sight = (now, Arc::new(snapshot));
+        let sight = (self.view)(follows).map(|(now, snapshot)| (now, Arc::new(snapshot)));
         self.seen.push((follows, sight.clone()));
         sight
     }
 }
 
-/// What there is to see: of a transfer, or, without one, of the name.
-pub(super) type View<'a> = dyn Fn(Option<TransferId>) -> (Option<TransferId>, Snapshot) + 'a;
+/// What there is to see: of a transfer, or, without one, of the name. Nothing while that is not certain.
+pub(super) type View<'a> =
+    dyn Fn(Option<TransferId>) -> Option<(Option<TransferId>, Snapshot)> + 'a;
 
 impl Watchers {
     pub(super) fn len(&self) -> usize {
@@ -82,12 +82,12 @@ impl Watchers {
     }
 
     /// Shows each what is new to it. Who has seen an end is done. What several follow is looked at
-    /// once, and said once over each link.
+    /// once, and said once over each link. Where nothing is certain each keeps its last picture.
     pub(super) fn show(&mut self, view: &View<'_>, out: &mut Vec<Output>) {
         let begin = out.len();
         let mut sights = Sights { view, seen: Vec::new() };
         self.0.retain_mut(|w| {
-            let (follows, snapshot) = sights.of(w.follows);
+            let Some((follows, snapshot)) = sights.of(w.follows) else { return true };
             w.follows = follows;
             if w.last.as_ref().is_some_and(|last| last.is_like(&snapshot)) {
                 return true;
@@ -146,7 +146,7 @@ mod tests {
             watchers.add(PartyId { origin: 1, boot: 1, seq }, ReplyTo(2));
         }
         let mut out = Vec::new();
-        watchers.show(&|_| (None, Snapshot::idle()), &mut out);
+        watchers.show(&|_| Some((None, Snapshot::idle())), &mut out);
         let sizes: Vec<usize> = out
             .iter()
             .map(|output| match &output.answer {

@@ -96,6 +96,19 @@ impl Spectator {
         }
     }
 
+    /// Reads `state` events, which all have these values, until one of that state.
+    #[track_caller]
+    pub fn state_or(&mut self, wanted: &Value, last: &str) {
+        loop {
+            let (event, data) = self.event();
+            assert_eq!(event, "state", "{data} before {last}");
+            if data["state"] == last {
+                return;
+            }
+            assert_has(&data, wanted);
+        }
+    }
+
     /// Reads events until a `progress` with all of these values, and gives it.
     #[track_caller]
     pub fn progress_until(&mut self, wanted: &Value) -> Value {

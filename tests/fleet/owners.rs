@@ -3,11 +3,12 @@
 
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::clients::{Pump, expect_started, side_by_side};
 use crate::common::reading::expect_error;
-use crate::common::seeing::{status, status_until, watch};
+use crate::common::seeing::{assert_has, status, status_until, watch};
 use crate::common::{End, PATIENCE, Raw, eventually, timed};
 use crate::fleet::{AT_ONCE, Fleet, measured};
 use crate::history::{Got, History, Sent, body};
@@ -25,6 +26,15 @@ fn nobody_notices_the_death_of_an_owner() {
         ("killed mid-stream", || mid_stream("killed", false)),
         ("killed mid-stream, the leader", || mid_stream("killed", true)),
         ("the leader is killed", leader_killed),
+    ]);
+}
+
+#[test]
+fn whoever_looks_never_hears_that_nobody_waits() {
+    side_by_side(&[
+        ("looked at, killed", || looked_at("killed")),
+        ("looked at, stopped", || looked_at("stopped")),
+        ("looked at, frozen", || looked_at("frozen")),
     ]);
 }
 
@@ -60,6 +70,7 @@ impl Stage {
     fn strike(&mut self) {
         match self.what {
             "killed" => self.fleet.kill(self.owner),
+            "stopped" => self.fleet.node(self.owner).signal(Signal::TERM),
             _ => self.fleet.freeze(self.owner),
         }
     }
@@ -69,6 +80,50 @@ impl Stage {
         let who = if leads { "owner and leader" } else { "owner" };
         format!("{who} {} {when}", self.what)
     }
+}
+
+/// Statuses and spectators at both other nodes, while a sender and one of two receivers wait on.
+fn looked_at(what: &'static str) {
+    let mut stage = Stage::set(what, false);
+    let [a, b] = stage.others;
+    let name = stage.fleet.name_owned_by(stage.owner);
+    let target = format!("{name}?n=2");
+    let mut sender = stage.fleet.node(a).waiting_sender(&target, 2);
+    let first = stage.fleet.joins(&mut sender, b, &target);
+    let waiting = json!({"state": "waiting", "hasSender": true, "activeReceivers": 1});
+    let mut spectators = [a, b].map(|at| watch(stage.fleet.node(at), &name));
+    spectators.iter_mut().for_each(|spectator| spectator.expect_state(&waiting));
+    stage.strike();
+    let start = Instant::now();
+    let mut asked = 0;
+    while start.elapsed() < stage.bound {
+        for at in [a, b] {
+            assert_has(&status(stage.fleet.node(at), &name), &waiting);
+            asked += 1;
+        }
+    }
+    assert!(asked > 10, "a status takes seconds");
+    let second = stage.fleet.node(a).get(&target);
+    sender.line_until("[INFO] Streaming to 2 receiver(s)...");
+    expect_started(&mut [first, second]);
+    // Nothing else was seen meanwhile.
+    for spectator in &mut spectators {
+        spectator.state_or(&json!({"state": "waiting", "hasSender": true}), "streaming");
+    }
+}
+
+/// Row 14: who cancels while the owner hangs waits until there is another one, and hears what it has done.
+#[test]
+fn a_delete_outlasts_an_owner_that_hangs() {
+    let mut stage = Stage::set("frozen", false);
+    let [a, b] = stage.others;
+    let name = stage.fleet.name_owned_by(stage.owner);
+    let mut sender = stage.fleet.node(a).waiting_sender(&name, 1);
+    stage.strike();
+    let (head, time) = timed(|| stage.fleet.node(b).ask("DELETE", &name).head());
+    measured("DELETE at an owner that hangs", time, FROZEN);
+    head.expect(204);
+    sender.expect_line("[ERROR] Cancelled.");
 }
 
 /// A pair of which one half or nobody has come yet.

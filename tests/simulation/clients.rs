@@ -41,7 +41,7 @@ pub struct Shell {
     pub party: Party,
     inbox: VecDeque<Post>,
     /// Attach again at this moment.
-    retry: Option<Ms>,
+    pub retry: Option<Ms>,
     backoff: Backoff,
     armed: Option<Ms>,
     /// Its newest seat as the owner has named it.
@@ -179,6 +179,9 @@ impl World {
             Down::Answer(answer) => answer,
         };
         self.heed(node, &answer);
+        if let Answer::Snapshot { watchers, snapshot: Some(snapshot) } = &answer {
+            watchers.iter().for_each(|&asker| self.shown(asker, snapshot));
+        }
         address(answer, |party, answer| self.post_to(party, Post::Answer(from, answer)));
     }
 

@@ -27,7 +27,7 @@ macro_rules! counters {
 
 counters! {
     seeds, views_only, events, clients, attached, withdrawn, met, undone, committed, rehomed,
-    pieces, completed, whole, cut, failed, refused, timed_out, unavailable, cancelled, left, broke_off,
+    asked, answered, shown_waiting, pieces, completed, whole, cut, failed, refused, timed_out, unavailable, cancelled, left, broke_off,
     started_without, moved, held, held_in_vain, held_back, evicted, collected, superseded, resumed, parted,
     freed, freed_in_vain, dials, redials, dials_held, turned_away, unwanted, ends_checked,
     transfers_known, shared, views, breaks, trunk_breaks, stalls, crashes, restarts, pauses, drains, cancels,

@@ -40,6 +40,8 @@ pub enum Fault {
     Gone(NodeNo),
     /// A DELETE arrives at a node.
     Cancel(NodeNo, usize),
+    /// Somebody asks there what is at a name.
+    Ask(NodeNo, usize),
 }
 
 // What happens then.
@@ -49,7 +51,7 @@ impl World {
         if self.calm.is_some() {
             return;
         }
-        let views_only = matches!(fault, Fault::Health(..) | Fault::Flap(..));
+        let views_only = matches!(fault, Fault::Health(..) | Fault::Flap(..) | Fault::Ask(..));
         if !views_only {
             self.ledger.last_fault = Some(self.now);
         }
@@ -95,6 +97,7 @@ impl World {
             Fault::ShutDown(node) => self.shut_down(node),
             Fault::Gone(node) => self.gone(node),
             Fault::Cancel(node, name) => self.cancel(node, name),
+            Fault::Ask(node, name) => self.ask(node, name),
         }
     }
 
@@ -136,6 +139,17 @@ impl World {
                 self.after_at(delay, node, What::Learn(newest));
             }
         }
+        self.ask_around();
+    }
+
+    /// Somebody asks while names move.
+    fn ask_around(&mut self) {
+        for _ in 0..3 {
+            let (node, name) =
+                (self.rng.usize(0..self.nodes.len()), self.rng.usize(0..self.paths.len()));
+            let when = self.rng.u64(0..self.weather.skew + 1500);
+            self.after(when, At::World, What::Fault(Fault::Ask(node, name)));
+        }
     }
 
     /// A node learns of a view, if it is newer than what it knows.
@@ -171,6 +185,7 @@ impl World {
         }
         self.post_all(node, |_| Post::View);
         self.turn(node);
+        self.tell_view(node);
     }
 
     /// How long a frame takes between two nodes.
@@ -271,7 +286,7 @@ impl World {
         self.seen.restarts += 1;
         let old = self.rng.usize(0..self.views.len());
         let old = if self.rng.bool() { 0 } else { old };
-        let mind = Mind::new(self.instant(), self.views[0].clone(), self.now);
+        let mind = Mind::new(self.instant(), node, self.views[0].clone(), self.now);
         let now = self.now;
         let there = &mut self.nodes[node];
         (there.alive, there.closed, there.mind, there.steady) = (true, false, mind, now);

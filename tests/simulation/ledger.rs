@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use hoody_pipe::pipe::{Failure, Reject, Role, Seat, TransferId};
+use hoody_pipe::pipe::{Failure, PartyId, Reject, Role, Seat, TransferId};
 
 use crate::clients::Client;
 use crate::node::node_of;
@@ -74,6 +74,8 @@ pub struct Ledger {
     /// The same without what clients may do.
     pub last_trouble: Option<Ms>,
     apart: BTreeMap<usize, Ms>,
+    /// Who has asked what is at a name, and who waited there then.
+    pub asked: HashMap<PartyId, Vec<ClientNo>>,
 }
 
 /// One transfer.

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 
 use hoody_pipe::edge::wire::{Down, Up};
 use hoody_pipe::pipe::ReplyTo;
+use hoody_pipe_cluster::Epoch;
 use hoody_pipe_cluster::link::LinkNumber;
 
 use crate::clients::Post;
@@ -52,6 +53,8 @@ pub struct Link {
 enum Rising {
     Open,
     Say(Up),
+    /// The edge knows this view.
+    Knows(Epoch),
     Close,
 }
 
@@ -156,6 +159,13 @@ impl World {
         }
     }
 
+    /// A node says to all others which view it knows.
+    pub fn tell_view(&mut self, node: NodeNo) {
+        let epoch = self.nodes[node].mind.view.epoch();
+        let links: Vec<LinkNo> = self.nodes[node].mind.standing.values().copied().collect();
+        links.into_iter().for_each(|no| self.rise(no, Rising::Knows(epoch)));
+    }
+
     fn rise(&mut self, no: LinkNo, frame: Rising) {
         let Some(at) = self.arrival(no, Side::Called) else { return };
         let link = self.links.get_mut(&no).expect("links are kept");
@@ -197,8 +207,12 @@ impl World {
             Side::Called => match link.up.pop_front() {
                 Some(Rising::Open) => self.accept(no),
                 Some(Rising::Say(up)) if link.owner_open => self.hear(no, up),
+                Some(Rising::Knows(epoch)) if link.owner_open => {
+                    let (owner, edge, now) = (link.owner, link.edge, self.instant());
+                    self.nodes[owner].mind.takeover.heard(now, id_of(edge), epoch);
+                }
                 Some(Rising::Close) => self.end_at_owner(no),
-                Some(Rising::Say(_)) | None => {}
+                Some(Rising::Say(_) | Rising::Knows(_)) | None => {}
             },
             Side::Caller => match link.down.pop_front() {
                 Some(Falling::Stands) => self.stands(no),
@@ -242,6 +256,8 @@ impl World {
         link.stands = Some(now);
         let (edge, owner, id) = (link.edge, link.owner, link.edge_id);
         self.nodes[edge].mind.standing.insert(owner, no);
+        let epoch = self.nodes[edge].mind.view.epoch();
+        self.rise(no, Rising::Knows(epoch));
         let owner = id_of(owner).0;
         self.post_link(edge, owner, || Post::LinkUp { owner, link: id });
     }

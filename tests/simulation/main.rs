@@ -6,6 +6,7 @@
 //! * `SIMULATION_SEEDS=100000` runs more, `SIMULATION_FROM=5000` others.
 //! * `SIMULATION_SEED=17` runs one and prints all that happens in it.
 
+mod asking;
 mod clients;
 mod coverage;
 mod ending;
@@ -121,6 +122,8 @@ const DEMOS: &[Demo] = &[
     Demo { off: Mutant::NoFreed, seeds: 1..500, rules: &["K3"] },
     Demo { off: Mutant::LateTrunk, seeds: 1..6000, rules: &["I1", "I2"] },
     Demo { off: Mutant::MovedIgnored, seeds: 1..4000, rules: &["I6", "I7"] },
+    Demo { off: Mutant::HastyLook, seeds: 1..500, rules: &["I9"] },
+    Demo { off: Mutant::SkippedViews, seeds: 1..6000, rules: &["I9"] },
     Demo { off: Mutant::PinnedLeaves, seeds: 1..500, rules: &["I5", "I6"] },
 ];
 
@@ -149,6 +152,8 @@ const LEAST: &[(&str, u64)] = &[
     ("held", 2_000),
     ("held_in_vain", 10),
     ("held_back", 3),
+    ("answered", 5_000),
+    ("shown_waiting", 300),
     ("collected", 5_000),
     ("superseded", 500),
     ("resumed", 3_000),

@@ -33,6 +33,10 @@ pub enum Mutant {
     MovedIgnored,
     /// A new view lets pinned parties go.
     PinnedLeaves,
+    /// Who only looks is answered before older parties are back.
+    HastyLook,
+    /// Who has left by a view that its owner has skipped is not expected back.
+    SkippedViews,
 }
 
 /// Takes the attempts off what an edge says.

@@ -53,14 +53,14 @@ pub struct Mind {
 
 impl Mind {
     /// A node that has just started.
-    pub fn new(now: Instant, view: Arc<View>, view_since: Ms) -> Self {
+    pub fn new(now: Instant, me: NodeNo, view: Arc<View>, view_since: Ms) -> Self {
         Self {
             view,
             view_since,
             seq: 0,
             parties: BTreeSet::new(),
             names: BTreeMap::new(),
-            takeover: Takeover::new(now),
+            takeover: Takeover::new(now, id_of(me)),
             desk: Desk::default(),
             inwards: HashMap::new(),
             standing: BTreeMap::new(),

@@ -1,7 +1,7 @@
 //! A node as an owner: the thin shell around [`Rendezvous`], one for each name somebody is at, and around
 //! the judge of what comes from other nodes. Mirrors `edge/owning.rs` and `pipe/registry.rs`.
 
-use hoody_pipe::edge::judge::{Verdict, judge};
+use hoody_pipe::edge::judge::{Verdict, judge, wants_all};
 use hoody_pipe::edge::wire::{Down, Up};
 use hoody_pipe::pipe::progress::Past;
 use hoody_pipe::pipe::rendezvous::{Output, Rendezvous, Room};
@@ -31,6 +31,7 @@ pub struct Name {
 /// A node with room for everything, which remembers nothing of what is over.
 struct Floor<'a> {
     mint: &'a mut dyn FnMut() -> TransferId,
+    expects: bool,
 }
 
 impl Room for Floor<'_> {
@@ -42,6 +43,9 @@ impl Room for Floor<'_> {
     }
     fn watch(&mut self, _: usize) -> bool {
         true
+    }
+    fn expects(&mut self) -> bool {
+        self.expects
     }
     fn mint(&mut self) -> TransferId {
         (self.mint)()
@@ -150,19 +154,23 @@ impl World {
     }
 
     fn deliver(&mut self, node: NodeNo, name: usize, from: ReplyTo, call: Call) {
-        let comes = matches!(call, Call::Attach(_) | Call::Cancel { .. });
-        if comes && self.is_fresh(node, name) {
+        let hasty = self.lacks(Mutant::HastyLook) && matches!(call, Call::Status { .. });
+        if wants_all(&call) && !hasty && self.is_fresh(node, name) {
             self.seen.collected += 1;
             self.step(node, name, ReplyTo(OWN), Call::Collect);
         }
+        let returns = matches!(call, Call::Withdraw { .. }) && self.is_mine(node, name);
         self.step(node, name, from, call);
+        if returns && !self.lacks(Mutant::SkippedViews) {
+            self.step(node, name, ReplyTo(OWN), Call::Collect);
+        }
     }
 
     fn is_fresh(&mut self, node: NodeNo, name: usize) -> bool {
         let now = self.instant();
         let mind = &mut self.nodes[node].mind;
         mind.takeover.see(now, &mind.view);
-        mind.takeover.is_fresh(now, id_of(node), self.paths[name].as_str().as_bytes())
+        mind.takeover.is_fresh(now, self.paths[name].as_str().as_bytes())
     }
 
     /// One call to a name, or none to wake it.
@@ -191,8 +199,9 @@ impl World {
         self.trace.note(self.now, || format!("  name {name} at node {node}: {call:?}"));
         let now = ORIGIN + self.now;
         let mut there = self.nodes[node].mind.names.remove(&name).unwrap_or_default();
+        let expects = self.is_fresh(node, name);
         let mut mint = || self.mint();
-        let room = &mut Floor { mint: &mut mint };
+        let room = &mut Floor { mint: &mut mint, expects };
         let before = there.machine.held_back();
         let outputs = match call {
             Some((from, call)) => there.machine.step(now, from, call, room),
@@ -248,6 +257,10 @@ fn turned_away(call: &Call) -> Option<Answer> {
         }
         Call::Released { transfer, sender } | Call::Ended { transfer, sender, .. } => {
             Some(Answer::Freed { transfer: *transfer, sender: *sender })
+        }
+        Call::Status { asker, transfer: None } => {
+            let (watchers, snapshot) = (vec![*asker], Some(Snapshot::idle().into()));
+            Some(Answer::Snapshot { watchers, snapshot })
         }
         Call::Status { asker, .. } => {
             Some(Answer::Fail { seat: alone(*asker), why: Failure::Unavailable })

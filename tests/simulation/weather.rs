@@ -43,6 +43,7 @@ pub struct Weather {
     stalls: u32,
     drains: u32,
     cancels: u32,
+    asks: u32,
 }
 
 impl Weather {
@@ -59,6 +60,7 @@ impl Weather {
         let (trunk_breaks, partitions, stalls) = (bad(50, 12), bad(25, 2), bad(30, 4));
         let (drains, cancels) = (bad(25, 2), bad(20, 3));
         let (leave, break_off) = (some(50, 200), some(50, 200));
+        let asks = rng.u32(0..20);
         let mixed = *rng.choice(&[0, 0, 0, 400]).unwrap_or(&0);
         let names = if rng.u32(..10) == 0 { rng.usize(10..=50) } else { rng.usize(1..=6) };
         Self {
@@ -82,6 +84,7 @@ impl Weather {
             stalls,
             drains,
             cancels,
+            asks,
         }
     }
 }
@@ -97,7 +100,7 @@ impl World {
             .map(|i| PipePath::new(&format!("/name-{i}")).expect("it is a good name"))
             .collect();
         for node in 0..nodes {
-            let mind = Mind::new(self.instant(), self.views[0].clone(), self.now);
+            let mind = Mind::new(self.instant(), node, self.views[0].clone(), self.now);
             self.nodes.push(Node {
                 alive: true,
                 boot: 1,
@@ -191,6 +194,7 @@ impl World {
         });
         plan(self, weather.drains, &|rng| Fault::Drain(rng.usize(0..nodes)));
         plan(self, weather.cancels, &|rng| Fault::Cancel(rng.usize(0..nodes), rng.usize(0..names)));
+        plan(self, weather.asks, &|rng| Fault::Ask(rng.usize(0..nodes), rng.usize(0..names)));
         for _ in 0..weather.storms {
             let (mut at, node) = (when(&mut self.rng), self.rng.usize(0..nodes));
             for _ in 0..self.rng.u32(3..10) {

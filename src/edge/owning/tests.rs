@@ -223,11 +223,11 @@ fn an_owner_that_makes_no_sense_is_asked_over_another_link() {
 fn a_name_collects_for_a_moment_after_a_view_and_not_when_it_is_used_first() {
     kit::run(async |fleet: Fleet| {
         fleet.owned_by(1).await;
-        assert!(fleet.b.edge.owning().is_fresh(&path()), "older parties may be on their way");
+        assert!(fleet.b.edge.owning().moves.is_fresh(&path()), "older parties may be on their way");
         fleet.owned_by(0).await;
         // Nothing but time ends it.
         tokio::time::sleep(Duration::from_secs(1)).await;
-        assert!(!fleet.a.edge.owning().is_fresh(&path()));
+        assert!(!fleet.a.edge.owning().moves.is_fresh(&path()));
     });
 }
 

@@ -181,8 +181,9 @@ where
 
 #[test]
 fn what_an_edge_says_has_the_bytes_it_always_had() {
-    let ups: Vec<Up> = calls().into_iter().map(up).collect();
-    assert_frames(&ups, include_str!("up.hex"));
+    let ups = calls().into_iter().map(up).map(Rising::Call);
+    let all: Vec<Rising> = ups.chain([Rising::Knows { epoch: 1000 }]).collect();
+    assert_frames(&all, include_str!("up.hex"));
 }
 
 #[test]

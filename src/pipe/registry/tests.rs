@@ -24,7 +24,7 @@ impl Names {
         let (tx, answers) = mpsc::channel(ANSWERS);
         let outlet = Arc::new(move |output: Output| tx.try_send(output.answer).unwrap());
         let caps = Caps { pending, active, receipts: 10, spectators_per_pipe: 2, spectators: 3 };
-        Self { registry: Registry::new(caps, outlet, mint), answers }
+        Self { registry: Registry::new(caps, outlet, Arc::new(|_| false), mint), answers }
     }
 
     /// Names waiting and transfers.

@@ -5,8 +5,8 @@
 //! the order of their making. `r1/2` is `r1` under its second attempt. All links are link 1 unless
 //! `link=` says otherwise, and an answer to another link is marked `@2`. Spectators are `w1`, `w2`, …
 //! `gone 2` is the loss of link 2, `wake` the moment that the machine has waited for.
-//! The tags `[full]`, `[no-start]`, `[no-watch]` and `[label-taken]` say what the node has no room for;
-//! what it remembers is kept by the real [`Receipts`]. After `⇨` stands the state.
+//! The tags `[full]`, `[no-start]`, `[no-watch]` and `[label-taken]` say what the node has no room for,
+//! `[expects]` that older parties may still be on their way; what it remembers is kept by the real [`Receipts`]. After `⇨` stands the state.
 
 #![allow(clippy::unwrap_used)]
 
@@ -205,6 +205,10 @@ impl Room for Node {
         self.has_room("no-watch")
     }
 
+    fn expects(&mut self) -> bool {
+        self.tags.contains("expects")
+    }
+
     fn mint(&mut self) -> TransferId {
         self.minted += 1;
         TransferId::from_u128(self.minted)
@@ -251,7 +255,10 @@ impl goldenscript::Runner for Script {
                 ruins.into_iter().for_each(|past| self.node.shelve(past));
                 self.machine.wreck()
             }
-            Command::Wake => self.machine.wake(self.node.now, &mut self.node),
+            Command::Wake => {
+                self.node.tags.clone_from(&context.tags);
+                self.machine.wake(self.node.now, &mut self.node)
+            }
             _ => {
                 let (link, call) = self.call(command)?;
                 self.node.tags.clone_from(&context.tags);
@@ -545,6 +552,7 @@ fn state(machine: &Rendezvous) -> String {
     parts.extend(held.map(|(_, seat)| format!("{} held", show_seat(&seat))));
     let askers = machine.collecting.iter().flat_map(|c| c.askers());
     parts.extend(askers.map(|(_, seat)| format!("{} held", show_party(seat.party))));
+    parts.extend(machine.looks.iter().map(|look| format!("{} looks", show_party(look.who))));
     parts.extend(machine.collecting.iter().map(|c| format!("collecting until {}", c.until())));
     let labels = machine.ids().filter(|id| !show_id(id).starts_with('x'));
     parts.extend(labels.map(|label| format!("label {label}")));
