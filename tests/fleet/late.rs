@@ -60,14 +60,14 @@ fn cancelled(mut behind: Behind) {
     }
     behind.is_let_go("DELETE", start);
     behind.fleet.assert_usable(&behind.name, FAR, FROM);
-    behind.is_cut();
+    behind.expect_cut();
 }
 
 fn shut_down(mut behind: Behind) {
     behind.fleet.node(FROM).signal(Signal::TERM);
     expect_failure(&mut behind.sender, "[ERROR] Server shutting down.");
     behind.is_let_go("drain limit", Instant::now());
-    behind.is_cut();
+    behind.expect_cut();
 }
 
 /// The sender's node ends at once: by its second signal, or by the first that cannot be caught.
@@ -81,7 +81,7 @@ fn stopped(mut behind: Behind, signal: Signal) {
     let start = Instant::now();
     server.exit_code(PATIENCE);
     behind.is_let_go(&format!("sender's node ended by {signal:?}"), start);
-    behind.is_cut();
+    behind.expect_cut();
 }
 
 /// A transfer whose receivers take nothing. The last one is far away.
@@ -171,7 +171,7 @@ impl Behind {
 
     /// No receiver finds a clean end, or all.
     #[track_caller]
-    fn is_cut(self) {
+    fn expect_cut(self) {
         for mut receiver in self.receivers {
             receiver.head().expect(200);
             let (got, end) = receiver.rest();

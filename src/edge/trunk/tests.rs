@@ -160,7 +160,7 @@ fn a_sender_that_fails_after_its_upload_cuts_whoever_has_not_got_all() {
         fleet.a.edge.shut_down();
         let told = talk.sender.over().await;
         assert_eq!(told.last(), Some(&Notice::Failed(Failure::ShuttingDown)), "{told:?}");
-        slow.is_cut().await;
+        slow.finds_a_cut().await;
         fleet.is_idle().await;
     });
 }
@@ -170,7 +170,7 @@ fn a_trunk_that_breaks_after_its_end_is_no_clean_end_for_whoever_has_not_got_all
     kit::run(async |fleet: Fleet| {
         let (talk, slow) = draining(&fleet).await;
         fleet.break_trunks();
-        slow.is_cut().await;
+        slow.finds_a_cut().await;
         // What nobody has said of the other one is not known.
         assert_eq!(talk.sender.over().await.last(), Some(&Notice::AllGone));
         fleet.is_idle().await;
@@ -185,7 +185,7 @@ fn a_sender_that_fails_cuts_whoever_takes_nothing_however_much_is_on_its_way() {
         let slow = talk.receivers.remove(0);
         talk.sender.is_held_up().await;
         fleet.a.edge.shut_down();
-        slow.is_cut().await;
+        slow.finds_a_cut().await;
         assert_eq!(talk.sender.over().await.last(), Some(&Notice::Failed(Failure::ShuttingDown)));
         fleet.is_idle().await;
     });

@@ -6,8 +6,8 @@ mod sender;
 
 use std::cell::Cell;
 use std::future::Future;
-use std::sync::{Arc, Weak};
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 
 use hoody_pipe_cluster::{Epoch, Health, Seed, View};
 

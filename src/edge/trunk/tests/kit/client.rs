@@ -93,7 +93,7 @@ impl Client {
     }
 
     /// Its request is cut while it reads nothing, and what it finds then has no clean end.
-    pub async fn is_cut(mut self) {
+    pub async fn finds_a_cut(mut self) {
         assert_eq!(soon(self.task).await.unwrap(), Received::Cut);
         let mut wire = Vec::new();
         soon(self.stream.read_to_end(&mut wire)).await.unwrap();
