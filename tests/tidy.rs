@@ -475,7 +475,7 @@ mod tests {
             ),
             ("src/pipe/head.rs", "use ::http::HeaderMap;", "`http` is named only"),
             ("src/flow/lane.rs", "use a::{b, c}; fn f(x: http::Uri) {}", "`http` is named only"),
-            ("src/flow/lane.rs", "use hyper::Body;", "`hyper` is named only in []"),
+            ("src/flow/lane.rs", "use hyper::Body;", "`hyper` is named only in [src/edge/"),
             ("cluster/src/view.rs", "use hoody_pipe::pipe;", "`hoody_pipe` is named only"),
             ("src/pipe/registry.rs", "use hoody_pipe_cluster::View;", "`hoody_pipe_cluster`"),
         ] {

@@ -115,7 +115,7 @@ const DEMOS: &[Demo] = &[
     Demo { off: Mutant::OwnerCommits, seeds: 1..500, rules: &["I4"] },
     Demo { off: Mutant::FirstLane, seeds: 1..500, rules: &["I4"] },
     Demo { off: Mutant::EndOfTrunk, seeds: 1..500, rules: &["I1"] },
-    Demo { off: Mutant::DeafDrain, seeds: 1..2000, rules: &["P4"] },
+    Demo { off: Mutant::DeafDrain, seeds: 1..2000, rules: &["P4", "I8"] },
     Demo { off: Mutant::OldLinks, seeds: 1..4000, rules: &["I6", "I7", "I8"] },
     Demo { off: Mutant::NoResume, seeds: 1..500, rules: &["K1"] },
     Demo { off: Mutant::NotHeld, seeds: 1..4000, rules: &["K1"] },
