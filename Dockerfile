@@ -23,6 +23,8 @@ WORKDIR /src
 # The libraries first: they change less often than the sources, and are the larger part.
 COPY Cargo.toml Cargo.lock ./
 COPY cluster/Cargo.toml cluster/
+# Not built here; cargo wants to know each member of the workspace.
+COPY benches benches
 RUN mkdir -p src cluster/src \
  && touch src/lib.rs cluster/src/lib.rs \
  && echo 'fn main() {}' > src/main.rs \

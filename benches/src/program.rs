@@ -17,7 +17,7 @@ const LINES_MAX: usize = 50;
 pub struct Program {
     child: Child,
     /// Kept open, so that whoever prints more does not fail.
-    _stdout: BufReader<ChildStdout>,
+    stdout: BufReader<ChildStdout>,
     /// Where it listens, in the order in which it says so.
     pub addresses: Vec<SocketAddr>,
 }
@@ -31,7 +31,7 @@ impl Program {
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         let mut child = cores.spawn(who, command).with_context(|| format!("{command:?}"))?;
         let stdout = child.stdout.take().context("stdout is piped")?;
-        let mut program = Self { child, _stdout: BufReader::new(stdout), addresses: Vec::new() };
+        let mut program = Self { child, stdout: BufReader::new(stdout), addresses: Vec::new() };
         program.listen_to_greeting(last)?;
         Ok(program)
     }
@@ -39,7 +39,7 @@ impl Program {
     fn listen_to_greeting(&mut self, last: &str) -> Result<()> {
         for _ in 0..LINES_MAX {
             let mut line = String::new();
-            if self._stdout.read_line(&mut line)? == 0 {
+            if self.stdout.read_line(&mut line)? == 0 {
                 bail!("it ended instead of listening: {}", self.child.wait()?);
             }
             if let Some(url) = line.trim_end().strip_prefix("listening on ") {

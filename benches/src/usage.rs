@@ -40,7 +40,9 @@ impl Usage {
         if before.threads.keys().any(|thread| !self.threads.contains_key(thread)) {
             return self.ticks.saturating_sub(before.ticks);
         }
-        let used = |(thread, now): (&u32, &u64)| now - before.threads.get(thread).unwrap_or(&0);
+        let used = |(thread, now): (&u32, &u64)| {
+            now.saturating_sub(*before.threads.get(thread).unwrap_or(&0))
+        };
         Duration::from_nanos(self.threads.iter().map(used).sum())
     }
 }
@@ -140,12 +142,11 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         assert_eq!(listeners(listener.local_addr().unwrap()), [me]);
         let (before, busy) = (Usage::of(&[me]), machine());
-        let start = Instant::now();
-        while start.elapsed() < Duration::from_millis(60) {
+        let end = Instant::now() + Duration::from_secs(30);
+        while Usage::of(&[me]).since(&before) < Duration::from_millis(20) || machine() <= busy {
+            assert!(Instant::now() < end, "its work is not seen");
             std::hint::black_box(crate::pattern::Pattern::new());
         }
-        let used = Usage::of(&[me]).since(&before);
-        assert!(used > Duration::from_millis(5), "{used:?}");
-        assert!(machine() > busy && resident(&[me]) > 1 << 20);
+        assert!(resident(&[me]) > 1 << 20);
     }
 }

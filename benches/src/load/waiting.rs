@@ -62,6 +62,22 @@ pub fn weigh(target: &Target, role: Role, count: usize) -> Result<Weight> {
     Ok(Weight { each: each(during, before), kept, second, idle: used })
 }
 
+/// Receivers that wait until it is dropped.
+pub struct Crowd {
+    _clients: Vec<Client>,
+}
+
+/// Has so many receivers wait, and the server come to rest.
+///
+/// # Errors
+/// The server refuses one.
+pub fn crowd(target: &Target, count: usize) -> Result<Crowd> {
+    let clients = come(target, Role::Receiver, count)?;
+    resident_settled(&target.pids);
+    check(&clients, Role::Receiver)?;
+    Ok(Crowd { _clients: clients })
+}
+
 /// All still wait.
 fn check(clients: &[Client], role: Role) -> Result<()> {
     for (at, client) in clients.iter().enumerate() {
