@@ -36,7 +36,7 @@ pub struct Options {
     pub build: Vec<Build>,
     /// Leave the build of this tree out, and build nothing.
     #[arg(long)]
-    pub not_this: bool,
+    pub not_this_tree: bool,
     /// Run in a network namespace of its own with this congestion control, such as reno. Needs
     /// unshare, ip and sysctl, and the rights for them; peers outside of it are not reached.
     #[arg(long, value_name = "NAME")]

@@ -42,7 +42,7 @@ struct Bench {
 /// A server of ours cannot be started. What fails later stands in its table.
 pub fn all(options: &Options) -> Result<()> {
     let mut builds = options.build.clone();
-    if !options.not_this {
+    if !options.not_this_tree {
         builds.insert(0, Build { name: OURS.into(), path: program::own_binary()? });
     }
     let (amount, cores) = (options.amount(), Cores::find()?);
