@@ -1,6 +1,7 @@
 //! Two nodes of one fleet, and the bytes between them as the kernel counts them. Knows the command line
 //! and the admin listener.
 
+use std::collections::HashMap;
 use std::fs::OpenOptions;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -62,19 +63,23 @@ impl Fleet {
         Ok(Self { nodes, ports, _folder: folder })
     }
 
-    /// Bytes that the nodes have sent each other over the connections that stand now, as both ends of
-    /// each tell what was acknowledged.
+    /// What went over each connection between the nodes that stands now, in bytes: each end of it tells
+    /// what was acknowledged. A trunk lives as long as its transfer, and a moment longer.
     ///
     /// # Errors
     /// There is no `ss`.
-    pub fn bytes_between(&self) -> Result<u64> {
+    pub fn connections(&self) -> Result<HashMap<String, u64>> {
         let [a, b] = self.ports;
         let filter = format!("( sport = :{a} or dport = :{a} or sport = :{b} or dport = :{b} )");
         let output = Command::new("ss").args(["-tinHO", "state", "established", &filter]).output();
         let output = output.context("ss (iproute2) counts the bytes between nodes")?;
-        let text = String::from_utf8_lossy(&output.stdout);
-        let acked = |word: &str| word.strip_prefix("bytes_acked:")?.parse::<u64>().ok();
-        Ok(text.split_whitespace().filter_map(acked).sum())
+        let of = |line: &str| {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let acked = words.iter().find_map(|word| word.strip_prefix("bytes_acked:"))?;
+            // Behind two queues, the ends.
+            Some((words.get(2..4)?.join(" "), acked.parse().ok()?))
+        };
+        Ok(String::from_utf8_lossy(&output.stdout).lines().filter_map(of).collect())
     }
 }
 

@@ -75,16 +75,19 @@ pub(super) fn run(bench: &Bench) -> Result<()> {
 /// How often a body went from node to node: asked for when all but its last byte has arrived, while
 /// every connection still stands. A run of its own, since asking takes time.
 fn between(fleet: &Fleet, target: &Target, bulk: Bulk, bench: &Bench) -> Result<f64> {
-    let before = fleet.bytes_between()?;
-    let mut after = before;
+    let before = fleet.connections()?;
+    let mut sent = 0;
     carry(
         target,
         bulk,
         &bench.pattern,
         Some(&mut || {
-            after = fleet.bytes_between()?;
+            let news = |(ends, bytes): (&String, &u64)| {
+                bytes.saturating_sub(*before.get(ends).unwrap_or(&0))
+            };
+            sent = fleet.connections()?.iter().map(news).sum();
             Ok(())
         }),
     )?;
-    Ok(after.saturating_sub(before) as f64 / bulk.size as f64)
+    Ok(sent as f64 / bulk.size as f64)
 }
