@@ -115,8 +115,13 @@ fn assemble(config: &Config) -> anyhow::Result<Parts> {
         spectators_per_pipe: config.max_spectators_per_pipe,
         spectators: config.max_spectators,
     };
-    let settings =
-        Settings { window: config.window, stall: config.stall, idle: config.idle_timeout, caps };
+    let settings = Settings {
+        window: config.window,
+        stall: config.stall,
+        idle: config.idle_timeout,
+        copy: config.copy,
+        caps,
+    };
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     // Tells this life of the node from earlier ones; nanoseconds fit for five centuries.
     let boot = since_1970.as_nanos() as u64;

@@ -96,6 +96,8 @@ pub struct Config {
     pub drain_timeout: Duration,
     /// Memory of one transfer in bytes, shared by its receivers: 16 KiB to 8 MiB.
     pub window: usize,
+    /// All bytes are copied, also those that the kernel could move.
+    pub copy: bool,
     /// Worker threads, at least one.
     pub workers: usize,
     /// Names that may wait at once.
@@ -214,6 +216,7 @@ impl From<Settings> for Config {
             idle_timeout: unless_off(idle_timeout),
             drain_timeout: Duration::from_secs(drain_timeout),
             window: said.window.map_or(defaults::WINDOW_BYTES, |size| size.0 as usize),
+            copy: said.copy.unwrap_or(false),
             workers: said.workers.map_or_else(defaults::workers, |count| count.0),
             max_pending: count(said.max_pending, defaults::MAX_PENDING),
             max_active: count(said.max_active, defaults::MAX_ACTIVE),
@@ -257,6 +260,7 @@ impl From<&Config> for Settings {
             idle_timeout: off_is_zero(config.idle_timeout),
             drain_timeout: Some(Seconds(config.drain_timeout.as_secs())),
             window: Some(Size(config.window as u64)),
+            copy: Some(config.copy),
             workers: Some(Count(config.workers)),
             max_pending: Some(Count(config.max_pending)),
             max_active: Some(Count(config.max_active)),

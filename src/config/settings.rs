@@ -160,6 +160,12 @@ pub struct Settings {
     /// Memory of one transfer, shared by its receivers: 16KiB to 8MiB [default: 256KiB].
     #[arg(long, value_name = "SIZE", env = "HOODY_PIPE_WINDOW", hide_env = true)]
     pub window: Option<Size<{ 16 << 10 }, { 8 << 20 }>>,
+    /// Copy all bytes, also those that the kernel could move: to compare, or to rule it out as the
+    /// cause of a fault [default: false].
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "true", value_parser = clap::builder::BoolishValueParser::new())]
+    #[arg(env = "HOODY_PIPE_COPY", hide_env = true, hide_possible_values = true)]
+    pub copy: Option<bool>,
     /// Worker threads [default: number of cores].
     #[arg(long, value_name = "N", env = "HOODY_PIPE_WORKERS", hide_env = true)]
     pub workers: Option<Count<1, WORKERS_MAX>>,
@@ -237,6 +243,7 @@ impl Settings {
             idle_timeout: self.idle_timeout.or(weaker.idle_timeout),
             drain_timeout: self.drain_timeout.or(weaker.drain_timeout),
             window: self.window.or(weaker.window),
+            copy: self.copy.or(weaker.copy),
             workers: self.workers.or(weaker.workers),
             max_pending: self.max_pending.or(weaker.max_pending),
             max_active: self.max_active.or(weaker.max_active),

@@ -58,6 +58,7 @@ fn nothing_said_is_the_defaults_of_the_specification() {
     assert_eq!(config.wait, Duration::from_secs(300));
     assert_eq!((config.stall, config.idle_timeout), (Some(Duration::from_secs(300)), None));
     assert_eq!((config.drain_timeout, config.window), (Duration::from_secs(30), 262_144));
+    assert!(!config.copy);
     assert_eq!((config.max_pending, config.max_active), (100_000, 100_000));
     assert_eq!((config.max_waiting_per_address, config.max_receipts), (1024, 10_000));
     assert_eq!((config.max_spectators_per_pipe, config.max_spectators), (256, 20_000));
@@ -86,7 +87,7 @@ fn every_flag_is_heard_with_and_without_the_word_serve() {
                  --admin-listen [::1]:3 --no-public-metrics --node-id a --region eu --public-url https://p.example/ \
                  --trusted-proxies 10.0.0.0/8 --allowed-hosts a.example,B.example \
                  --allow-private-network --wait 1m --stall 0 --idle-timeout 9 --drain-timeout 0 \
-                 --window 16KiB --workers 3 --max-pending 4 --max-active 5 \
+                 --window 16KiB --copy --workers 3 --max-pending 4 --max-active 5 \
                  --max-waiting-per-address 6 --max-spectators-per-pipe 7 \
                  --max-spectators 8 --max-receipts 0 --log-format json --log-level debug";
     let flags: Vec<&str> = flags.split_whitespace().collect();
@@ -107,6 +108,7 @@ fn every_flag_is_heard_with_and_without_the_word_serve() {
         (Some(Duration::from_secs(9)), Duration::ZERO)
     );
     assert_eq!((got.window, got.workers, got.max_pending, got.max_active), (16384, 3, 4, 5));
+    assert!(got.copy);
     assert_eq!((got.max_waiting_per_address, got.max_receipts), (6, 0));
     assert_eq!((got.max_spectators_per_pipe, got.max_spectators), (7, 8));
     assert_eq!((got.log_format, got.log_level), (LogFormat::Json, LogLevel::Debug));

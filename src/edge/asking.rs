@@ -267,7 +267,7 @@ mod tests {
                 let (receipts, spectators_per_pipe, spectators) = (1, 1, 1);
                 let caps =
                     Caps { pending: 1, active: 1, receipts, spectators_per_pipe, spectators };
-                let settings = Settings { window: 1, stall: None, idle: None, caps };
+                let settings = Settings { window: 1, stall: None, idle: None, copy: false, caps };
                 let cluster = Cluster::alone("a", 1).unwrap();
                 let edge = Edge::new(settings, cluster, TransferId::random);
                 let path = PipePath::new("a").unwrap();

@@ -16,6 +16,7 @@ use super::parties::Parties;
 use super::party::Input;
 use super::trunk::{Inwards, Meeting, Reception};
 use super::wire::{Down, Rising, Up};
+use crate::flow::Pipes;
 use crate::pipe::{Answer, Caps, Load, PartyId, PipePath, Seat, TransferId};
 
 /// The link of this node to itself. There is one, and it never breaks.
@@ -30,6 +31,8 @@ pub struct Settings {
     pub stall: Option<Duration>,
     /// How long a sender may be silent (`--idle-timeout`).
     pub idle: Option<Duration>,
+    /// Bytes are never moved by the kernel (`--copy`).
+    pub copy: bool,
     /// The caps at the owner.
     pub caps: Caps,
 }
@@ -86,6 +89,11 @@ impl Edge {
     /// What this process has open, and what it has room for.
     pub fn descriptors(&self) -> &Descriptors {
         &self.0.descriptors
+    }
+
+    /// The pipes through which a transfer may go, unless all are to be copied.
+    pub(super) fn pipes(&self) -> Option<Pipes> {
+        self.descriptors().pipes().filter(|_| !self.settings().copy).cloned()
     }
 
     /// Waiting names, active transfers and spectators of the names that this node owns.

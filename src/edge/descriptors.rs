@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use hoody_pipe_cluster::Cluster;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use crate::flow::Pipes;
+
 /// Descriptors that nobody counts: listeners, reactors, standard streams, the membership's file.
 const OWN: usize = 32;
 
@@ -24,6 +26,10 @@ const FULL_PERCENT: usize = 95;
 /// newcomer; what is left beyond is for accepting those who are turned away.
 const TRUNK_PERCENT: usize = 98;
 
+/// One in so many descriptors may be an end of a pipe through which bytes flow; more transfers are
+/// copied. Four serve a transfer of any size, so this leaves clients their room.
+const PIPES_SHARE: usize = 16;
+
 /// The descriptors of this process. A cheap handle.
 #[derive(Debug, Clone)]
 pub struct Descriptors(Arc<Inner>);
@@ -33,6 +39,7 @@ struct Inner {
     /// Sockets and duplicates of sockets.
     open: AtomicUsize,
     limit: usize,
+    pipes: Option<Pipes>,
     /// The more members it has, the more is open for them.
     cluster: Cluster,
 }
@@ -41,13 +48,14 @@ impl Descriptors {
     /// Raises the soft limit of descriptors to the hard one (spec §20).
     pub fn new(cluster: Cluster) -> Self {
         let limit = raise_limit().unwrap_or(1024);
-        Self(Arc::new(Inner { open: AtomicUsize::new(0), limit, cluster }))
+        let pipes = Pipes::new(limit / PIPES_SHARE);
+        Self(Arc::new(Inner { open: AtomicUsize::new(0), limit, pipes, cluster }))
     }
 
     /// Counts so many descriptors, whether or not there is room for them; the second part is false
     /// above 95 % of all there are: a newcomer is to be turned away.
     pub fn open(&self, count: usize) -> (Descriptor, bool) {
-        let before = self.0.open.fetch_add(count, Ordering::AcqRel);
+        let before = self.0.open.fetch_add(count, Ordering::AcqRel) + self.of_pipes();
         (Descriptor { all: self.clone(), count }, before < self.usable(FULL_PERCENT))
     }
 
@@ -64,7 +72,16 @@ impl Descriptors {
 
     /// How many are open.
     pub fn count(&self) -> usize {
-        self.0.open.load(Ordering::Acquire)
+        self.0.open.load(Ordering::Acquire) + self.of_pipes()
+    }
+
+    fn of_pipes(&self) -> usize {
+        self.0.pipes.as_ref().map_or(0, Pipes::descriptors)
+    }
+
+    /// The pipes of this node, which count as well.
+    pub fn pipes(&self) -> Option<&Pipes> {
+        self.0.pipes.as_ref()
     }
 
     /// That many percent of all, without those that nobody counts.

@@ -302,6 +302,7 @@ impl<B: Body> Sending<B> {
         let bell = self.bell.clone();
         let fanout =
             Fanout::new(body, lanes, bell, settings.window, transfer.hashed, settings.idle);
+        let fanout = fanout.through(self.attached.edge.pipes());
         self.stage = Stage::Streaming(transfer, Box::new(fanout));
     }
 

@@ -126,7 +126,7 @@ mod tests {
     fn edge() -> Edge {
         let (receipts, spectators_per_pipe, spectators) = (1, 1, 1);
         let caps = Caps { pending: 1, active: 1, receipts, spectators_per_pipe, spectators };
-        let settings = Settings { window: 1, stall: None, idle: None, caps };
+        let settings = Settings { window: 1, stall: None, idle: None, copy: false, caps };
         Edge::new(settings, Cluster::alone("a", 1).unwrap(), TransferId::random)
     }
 

@@ -35,6 +35,8 @@ pub struct Decoder {
     left: u64,
     /// Bytes of the current chunk line, or of all trailers, read so far; checked against a limit.
     seen: usize,
+    /// The size of the newest chunk.
+    newest: u64,
 }
 
 /// What the next byte must be.
@@ -69,12 +71,24 @@ enum State {
 impl Decoder {
     /// At the start of a body.
     pub fn new() -> Decoder {
-        Decoder { state: State::Size, left: 0, seen: 0 }
+        Decoder { state: State::Size, left: 0, seen: 0, newest: 0 }
     }
 
     /// Data bytes left in the current chunk; 0 when framing is expected (or the body has ended).
     pub fn remaining(&self) -> u64 {
         if self.state == State::Data { self.left } else { 0 }
+    }
+
+    /// The size of the newest chunk whose size is known; 0 before the first one, and after the last.
+    pub fn newest(&self) -> u64 {
+        self.newest
+    }
+
+    /// How many bytes lie between the data of two chunks, if the next one has a size of as many digits
+    /// as the newest one. A guess.
+    pub fn likely_framing(&self) -> usize {
+        let digits = self.newest.checked_ilog2().map_or(1, |bits| bits as usize / 4 + 1);
+        2 + digits + 2
     }
 
     /// `n` data bytes were consumed elsewhere; never more than [`Decoder::remaining`].
@@ -151,6 +165,7 @@ impl Decoder {
 
     /// The chunk line is complete: data follows, or the trailers if its size is zero.
     fn line_ended(&mut self) -> State {
+        self.newest = self.left;
         if self.left == 0 { self.next_line(State::TrailerStart) } else { State::Data }
     }
 

@@ -13,12 +13,8 @@ use std::time::{Duration, Instant};
 use sha2::{Digest, Sha256};
 use tokio::time::Sleep;
 
-use super::window::Window;
-use super::{Bell, Lane, Loss, Source};
-
-/// The window of a new transfer. Tokens and small files never need more; a stream that fills it gets
-/// four times as much, up to `--window`.
-const FIRST_WINDOW: usize = 16 << 10;
+use super::store::Store;
+use super::{Bell, Lane, Loss, Pipes, Source};
 
 /// Output of one turn: a fast sender with fast receivers must not keep the thread for itself. About
 /// a third of a millisecond at memory speed.
@@ -48,9 +44,7 @@ pub enum Event<E> {
 pub struct Fanout<S: Source> {
     source: S,
     /// One window for all lanes. Filled from the start; starts anew when all lanes are even.
-    window: Window,
-    /// What the window may grow to.
-    window_max: usize,
+    store: Store,
     filled: usize,
     /// What the lanes may take: all that is filled, but the last read only after the release.
     shown: usize,
@@ -104,8 +98,7 @@ impl<S: Source> Fanout<S> {
         let now = Instant::now();
         Self {
             source,
-            window: Window::new(window.clamp(1, FIRST_WINDOW)),
-            window_max: window,
+            store: Store::new(window),
             filled: 0,
             shown: 0,
             lanes,
@@ -122,6 +115,22 @@ impl<S: Source> Fanout<S> {
         }
     }
 
+    /// Lets the kernel move the bytes, in these pipes, where that pays and can be had. Bytes that are
+    /// hashed have to be seen, and are copied.
+    pub fn through(mut self, pipes: Option<Pipes>) -> Self {
+        if let (Some(pipes), None) = (pipes, &self.digest) {
+            self.store.allow(pipes);
+        }
+        self
+    }
+
+    /// Lets the kernel move the bytes from the first one on.
+    #[cfg(test)]
+    pub(crate) fn poured(mut self, pipes: &Pipes) -> Self {
+        self.store.pour(pipes, self.lanes.len());
+        self
+    }
+
     /// Lets go of the last bytes after [`Event::BodyComplete`].
     pub fn release(&mut self) {
         if self.phase == Phase::Ended {
@@ -132,7 +141,7 @@ impl<S: Source> Fanout<S> {
 
     /// The window is full: the source is not read until the slowest lane goes on.
     pub fn is_held_up(&self) -> bool {
-        self.phase == Phase::Reading && self.filled == self.window_max
+        self.phase == Phase::Reading && self.store.is_full(self.filled)
     }
 
     /// Body bytes read so far.
@@ -232,10 +241,11 @@ impl<S: Source> Fanout<S> {
 
     /// Writes to every lane what it lacks; starts the window anew when all are even.
     fn write_lanes(&mut self, cx: &mut Context<'_>) {
-        let (window, end) = (&self.window[..self.shown], self.phase == Phase::Draining);
+        let end = self.phase == Phase::Draining;
+        let mut shown = self.store.shown(self.shown, self.lanes.len());
         let mut i = 0;
         while let Some(lane) = self.lanes.get_mut(i) {
-            match lane.poll_write(cx, window, end) {
+            match lane.poll_write(cx, &mut shown, end) {
                 Poll::Ready(Ok(())) if end && lane.is_settled() => {
                     self.whole += lane.receivers();
                     let taken = self.begins_at + lane.taken() as u64;
@@ -254,7 +264,7 @@ impl<S: Source> Fanout<S> {
         }
         let even = self.lanes.iter().all(|lane| lane.is_even(self.shown, end));
         if even && self.phase == Phase::Reading && self.shown > 0 {
-            self.grow();
+            self.store.renew(self.filled, &mut self.source, &self.lanes);
             self.begins_at += self.filled as u64;
             (self.filled, self.shown) = (0, 0);
             self.lanes.iter_mut().for_each(Lane::rewind);
@@ -262,30 +272,21 @@ impl<S: Source> Fanout<S> {
         }
     }
 
-    /// A window that is full becomes larger, up to its limit.
-    fn grow(&mut self) {
-        if self.filled == self.window.len() && self.filled < self.window_max {
-            self.window.grow((self.filled * 4).min(self.window_max));
-        }
-    }
-
     /// Reads once if there is room. True if anything came of it.
     fn read(&mut self, cx: &mut Context<'_>) -> bool {
-        self.grow();
-        if self.filled == self.window.len() {
+        if self.store.is_full(self.filled) {
             return false;
         }
-        let fill = match self.source.poll_fill(cx, &mut self.window[self.filled..]) {
+        let fill = match self.store.poll_fill(cx, self.filled, &mut self.source) {
             Poll::Pending => return false,
             Poll::Ready(Err(e)) => return self.over(Event::Failed(e)),
             Poll::Ready(Ok(fill)) => fill,
         };
-        let new = self.filled..self.filled + fill.bytes;
         if let Some(digest) = &mut self.digest {
-            digest.update(&self.window[new.clone()]);
+            digest.update(self.store.bytes(self.filled, fill.bytes));
         }
         self.total += fill.bytes as u64;
-        self.filled = new.end;
+        self.filled += fill.bytes;
         if fill.end {
             self.phase = Phase::Ended;
             self.events.push_back(Event::BodyComplete);

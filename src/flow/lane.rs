@@ -11,6 +11,7 @@ mod way;
 
 use std::future::Future;
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,10 +22,11 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::Bell;
+use super::store::Shown;
 use crowd::Crowd;
 pub use crowd::{Loss, Report};
 pub use piece::Framing;
-use piece::Piece;
+use piece::{Next, Piece};
 pub use way::{Way, is_hung_up};
 
 /// How a lane ended, for its receiver.
@@ -156,6 +158,11 @@ impl Lane {
         !self.is_gone() && self.way.is_there()
     }
 
+    /// Is it written to a descriptor, on this thread?
+    pub(super) fn is_socket(&self) -> bool {
+        self.way.is_socket()
+    }
+
     /// Starts the lane on this thread: `preface` goes out before the stream. From here on a drop is
     /// a cut. Fails if the way cannot be opened on this thread.
     pub fn start(
@@ -172,20 +179,24 @@ impl Lane {
 
     /// Writes the preface it was started with, and nothing else: a whole reply instead of a stream.
     pub async fn carry_reply(mut self) {
-        if std::future::poll_fn(|cx| self.poll_write(cx, &[], true)).await.is_ok() {
+        if std::future::poll_fn(|cx| self.poll_write(cx, &mut Shown::Memory(&[]), true))
+            .await
+            .is_ok()
+        {
             self.finish();
         }
     }
 
-    /// Writes what is new in `window`, and the end marker if `end`. Ready when all of it is written.
+    /// Writes what is new of what is `shown`, and the end marker if `end`. Ready when all of it is
+    /// written.
     pub(super) fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
-        window: &[u8],
+        shown: &mut Shown<'_>,
         end: bool,
     ) -> Poll<io::Result<()>> {
-        while !self.is_even(window.len(), end) {
-            let taken = ready!(self.poll_piece(cx, window, end))?;
+        while !self.is_even(shown.len(), end) {
+            let taken = ready!(self.poll_piece(cx, shown, end))?;
             self.advance(taken);
         }
         if end {
@@ -233,16 +244,26 @@ impl Lane {
     fn poll_piece(
         &mut self,
         cx: &mut Context<'_>,
-        window: &[u8],
+        shown: &mut Shown<'_>,
         end: bool,
     ) -> Poll<io::Result<usize>> {
-        let (framing, new) = (self.framing, self.at..window.len());
+        let (framing, new) = (self.framing, self.at..shown.len());
         let piece = self.piece.get_or_insert_with(|| Piece::new(framing, new, end));
-        let (count, parts) = piece.left(&self.preface, window);
-        if count == 0 {
-            return Poll::Ready(Ok(0));
-        }
-        let written = self.way.poll_write(cx, &parts[..count], piece.last);
+        let written = match shown {
+            Shown::Memory(window) => match piece.left(&self.preface, window) {
+                (0, _) => Poll::Ready(Ok(0)),
+                (count, parts) => self.way.poll_write(cx, &parts[..count], piece.last),
+            },
+            Shown::Kernel { hub, only, .. } => match piece.next(&self.preface) {
+                None => Poll::Ready(Ok(0)),
+                Some((Next::Text(text), more)) => self.way.poll_send(cx, text, more),
+                Some((Next::Data(data), more)) => {
+                    let mut send =
+                        |socket: BorrowedFd<'_>| hub.send(socket, data.clone(), more, *only);
+                    self.way.poll_out(cx, &mut send)
+                }
+            },
+        };
         if written.is_pending() {
             self.blocked.get_or_insert_with(Instant::now);
         }
@@ -411,7 +432,8 @@ mod tests {
     }
 
     fn poll(lane: &mut Lane, window: &[u8], end: bool) -> Poll<io::Result<()>> {
-        lane.poll_write(&mut Context::from_waker(std::task::Waker::noop()), window, end)
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        lane.poll_write(&mut cx, &mut Shown::Memory(window), end)
     }
 
     fn take(outlet: &mut DuctOut) -> Option<Taken> {

@@ -8,12 +8,16 @@ pub mod bell;
 pub mod chunked;
 pub mod duct;
 pub mod fanout;
+pub mod kernel;
 pub mod lane;
 pub mod source;
+mod store;
 pub mod window;
 
 pub use bell::Bell;
 pub use duct::{DuctIn, DuctOut, Taken, duct};
 pub use fanout::{Event, Fanout};
+pub use kernel::{Hub, Pipes};
 pub use lane::{Framing, Lane, LaneEnd, LaneHold, Loss, Report, Way, crowd, is_hung_up, lane};
-pub use source::{Fill, Source};
+pub use source::{Fill, Pour, Source};
+pub use store::STRETCH_MIN;

@@ -2,10 +2,12 @@
 
 use std::task::{Context, Poll};
 
+use super::Hub;
+
 /// What one read gave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fill {
-    /// Bytes put at the start of the buffer.
+    /// Bytes put at the start of the buffer, or at the end of the pipe.
     pub bytes: usize,
     /// These were the last ones, and the body ended cleanly.
     pub end: bool,
@@ -25,5 +27,26 @@ pub trait Source {
         &mut self,
         cx: &mut Context<'_>,
         into: &mut [u8],
+    ) -> Poll<Result<Fill, Self::Error>>;
+
+    /// The same body as one that the kernel can move, if it is one.
+    fn pour(&mut self) -> Option<&mut dyn Pour<Error = Self::Error>> {
+        None
+    }
+}
+
+/// A body whose bytes the kernel can move.
+pub trait Pour {
+    /// Why a body could not be read to its end.
+    type Error;
+
+    /// How many bytes come in one stretch: the rest of the body, or as many as its newest chunk had.
+    fn stretch(&self) -> u64;
+
+    /// Like [`Source::poll_fill`], into a pipe that is empty. May be called in turns with it.
+    fn poll_pour(
+        &mut self,
+        cx: &mut Context<'_>,
+        into: &mut Hub,
     ) -> Poll<Result<Fill, Self::Error>>;
 }

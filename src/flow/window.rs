@@ -11,20 +11,38 @@ pub fn held() -> usize {
     HELD.load(Ordering::Relaxed)
 }
 
-/// A buffer that counts as held for as long as it lives. It never shrinks.
-pub(super) struct Window(Vec<u8>);
+/// So many bytes that count as held for as long as this lives.
+pub(super) struct Held(usize);
+
+impl Held {
+    pub(super) fn new(len: usize) -> Self {
+        HELD.fetch_add(len, Ordering::Relaxed);
+        Self(len)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        HELD.fetch_sub(self.0, Ordering::Relaxed);
+    }
+}
+
+/// A buffer that counts as held. It never shrinks.
+pub(super) struct Window {
+    bytes: Vec<u8>,
+    held: Held,
+}
 
 impl Window {
     pub(super) fn new(len: usize) -> Self {
-        HELD.fetch_add(len, Ordering::Relaxed);
-        Self(vec![0; len])
+        Self { bytes: vec![0; len], held: Held::new(len) }
     }
 
     /// Makes it `len` bytes long, if that is longer. What it holds stays.
     pub(super) fn grow(&mut self, len: usize) {
-        if len > self.0.len() {
-            HELD.fetch_add(len - self.0.len(), Ordering::Relaxed);
-            self.0.resize(len, 0);
+        if len > self.bytes.len() {
+            self.held = Held::new(len);
+            self.bytes.resize(len, 0);
         }
     }
 }
@@ -33,19 +51,13 @@ impl Deref for Window {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        &self.0
+        &self.bytes
     }
 }
 
 impl DerefMut for Window {
     fn deref_mut(&mut self) -> &mut [u8] {
-        &mut self.0
-    }
-}
-
-impl Drop for Window {
-    fn drop(&mut self) {
-        HELD.fetch_sub(self.0.len(), Ordering::Relaxed);
+        &mut self.bytes
     }
 }
 

@@ -5,11 +5,12 @@ use std::os::fd::AsFd;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use rustix::io::Errno;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::task::coop;
+
+use crate::flow::Hub;
 
 /// An idle client host that vanished is found after 30 + 3 x 10 s (spec §12).
 const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(30), Duration::from_secs(10), 3);
@@ -79,18 +80,43 @@ pub fn poll_readv(
     cx: &mut Context<'_>,
     into: &mut [IoSliceMut<'_>],
 ) -> Poll<io::Result<usize>> {
+    poll_in(stream, cx, || Ok(rustix::io::readv(stream, &mut *into)?))
+}
+
+/// Moves at most `most` bytes into a pipe; 0 is the end. Like [`poll_readv`] in everything else, but
+/// does not wait for more than is there if the pipe is not empty: it may be the pipe that takes no
+/// more, and then nobody would wake the task.
+pub fn poll_splice(
+    stream: &TcpStream,
+    cx: &mut Context<'_>,
+    into: &mut Hub,
+    most: usize,
+) -> Poll<io::Result<usize>> {
+    if into.is_empty() {
+        return poll_in(stream, cx, || into.splice(stream, most));
+    }
+    match into.splice(stream, most) {
+        Err(e) if e.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
+        done => Poll::Ready(done),
+    }
+}
+
+fn poll_in(
+    stream: &TcpStream,
+    cx: &mut Context<'_>,
+    mut take: impl FnMut() -> io::Result<usize>,
+) -> Poll<io::Result<usize>> {
     let budget = ready!(coop::poll_proceed(cx));
     loop {
-        let read = rustix::io::readv(stream, into);
-        match read {
-            Err(Errno::INTR) => {}
-            Err(Errno::AGAIN) => {
+        match take() {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
                 forget_readiness(stream);
                 ready!(stream.poll_read_ready(cx))?;
             }
             done => {
                 budget.made_progress();
-                return Poll::Ready(done.map_err(Into::into));
+                return Poll::Ready(done);
             }
         }
     }

@@ -16,6 +16,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
 use super::{presence, socket};
+use crate::flow::Hub;
 
 /// Most buffers that one write takes (IOV_MAX).
 const PARTS_MAX: usize = 1024;
@@ -87,6 +88,22 @@ impl Transport {
         let mut buf = ReadBuf::new(first);
         ready!(Pin::new(&mut *tls.borrow_mut()).poll_read(cx, &mut buf))?;
         Poll::Ready(Ok(buf.filled().len()))
+    }
+
+    /// Moves at most `most` bytes into a pipe, of a plain connection; 0 is the end.
+    ///
+    /// # Errors
+    /// Through TLS always: its bytes are not those of the socket.
+    pub fn poll_splice(
+        &self,
+        cx: &mut Context<'_>,
+        into: &mut Hub,
+        most: usize,
+    ) -> Poll<io::Result<usize>> {
+        match &self.tls {
+            None => socket::poll_splice(self.socket.stream(), cx, into, most),
+            Some(_) => Poll::Ready(Err(io::ErrorKind::Unsupported.into())),
+        }
     }
 
     /// Takes some bytes. Through TLS they may still be here afterwards: flush before you wait for

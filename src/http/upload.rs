@@ -11,7 +11,7 @@ use tokio::time::Sleep;
 
 use super::multipart::{Event, Parser};
 use crate::edge::Body;
-use crate::flow::{Fill, Source};
+use crate::flow::{Fill, Pour, Source};
 use crate::pipe::{Failure, Head, MultipartFault};
 
 /// From commit to the first usable part (spec §14).
@@ -89,6 +89,14 @@ impl<S: Source<Error = Failure>> Source for Upload<S> {
             Form::Plain => self.source.poll_fill(cx, into),
             Form::Declared(declared) => declared.poll_fill(&mut self.source, cx, into),
             Form::Multipart(multipart) => multipart.poll_fill(&mut self.source, cx, into),
+        }
+    }
+
+    /// Where something has to be looked for, or held back, the bytes have to be seen.
+    fn pour(&mut self) -> Option<&mut dyn Pour<Error = Failure>> {
+        match self.form {
+            Form::Plain => self.source.pour(),
+            Form::Declared(_) | Form::Multipart(_) => None,
         }
     }
 }

@@ -281,7 +281,7 @@ mod tests {
     fn edge() -> Edge {
         let (receipts, spectators_per_pipe, spectators) = (9, 1, 1);
         let caps = Caps { pending: 9, active: 9, receipts, spectators_per_pipe, spectators };
-        let settings = Settings { window: 64 << 10, stall: None, idle: None, caps };
+        let settings = Settings { window: 64 << 10, stall: None, idle: None, copy: false, caps };
         Edge::new(settings, Cluster::alone("a", 1).unwrap(), TransferId::random)
     }
 

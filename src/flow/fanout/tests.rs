@@ -1,10 +1,12 @@
 //! Fan-outs over real loopback sockets on one thread: a source that gives what the test feeds it, and
-//! clients that read or do not.
+//! clients that read or do not. Whatever holds for bytes that are copied holds for bytes that the
+//! kernel moves.
 
 #![allow(clippy::unwrap_used)]
 
 mod crowds;
 mod pace;
+mod roads;
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -16,7 +18,34 @@ use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
-use crate::flow::{Fill, Framing, LaneEnd, LaneHold, Way, lane};
+use crate::flow::{Fill, Framing, Hub, LaneEnd, LaneHold, Pour, Way, lane};
+
+/// How the bytes go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Road {
+    Copied,
+    /// Through the kernel, from the first byte.
+    Poured,
+}
+
+/// Runs a test over both roads, each on a thread of its own runtime, as a sender's thread is.
+fn both(test: impl AsyncFn(Road)) {
+    for road in [Road::Copied, Road::Poured] {
+        run(test(road));
+    }
+}
+
+/// Pipes that nobody else takes any of.
+fn pipes() -> Pipes {
+    Pipes::new(64).unwrap()
+}
+
+impl<S: Source> Fanout<S> {
+    /// Sets out on this road.
+    fn on(self, road: Road) -> Self {
+        if road == Road::Poured { self.poured(&pipes()) } else { self }
+    }
+}
 
 /// What the source does next.
 enum Step {
@@ -46,6 +75,39 @@ impl Source for Feed {
         cx: &mut Context<'_>,
         into: &mut [u8],
     ) -> Poll<Result<Fill, Self::Error>> {
+        self.poll_give(cx, into.len(), |bytes| into[..bytes.len()].copy_from_slice(bytes))
+    }
+
+    fn pour(&mut self) -> Option<&mut dyn Pour<Error = Self::Error>> {
+        Some(self)
+    }
+}
+
+impl Pour for Feed {
+    type Error = &'static str;
+
+    fn stretch(&self) -> u64 {
+        u64::MAX
+    }
+
+    fn poll_pour(
+        &mut self,
+        cx: &mut Context<'_>,
+        into: &mut Hub,
+    ) -> Poll<Result<Fill, Self::Error>> {
+        let room = into.room();
+        self.poll_give(cx, room, |bytes| assert_eq!(into.write(bytes).unwrap_or(0), bytes.len()))
+    }
+}
+
+impl Feed {
+    /// The next step, or as much of it as there is room for.
+    fn poll_give(
+        &mut self,
+        cx: &mut Context<'_>,
+        room: usize,
+        give: impl FnOnce(&[u8]),
+    ) -> Poll<Result<Fill, &'static str>> {
         let (steps, waker) = &mut *self.0.borrow_mut();
         let (mut bytes, end) = match steps.pop_front() {
             Some(Step::Data(bytes)) => (bytes, false),
@@ -56,8 +118,10 @@ impl Source for Feed {
                 return Poll::Pending;
             }
         };
-        let rest = bytes.split_off(bytes.len().min(into.len()));
-        into[..bytes.len()].copy_from_slice(&bytes);
+        let rest = bytes.split_off(bytes.len().min(room));
+        if !bytes.is_empty() {
+            give(&bytes);
+        }
         match (rest.is_empty(), end) {
             (true, end) => return Poll::Ready(Ok(Fill { bytes: bytes.len(), end })),
             (false, true) => steps.push_front(Step::End(rest)),
@@ -93,7 +157,7 @@ struct Stage {
 }
 
 impl Stage {
-    async fn new(n: usize, framing: Framing) -> Self {
+    async fn new(road: Road, n: usize, framing: Framing) -> Self {
         let (bell, feed) = (Arc::new(Bell::default()), Feed::default());
         let (mut lanes, mut holds, mut clients) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..n {
@@ -102,7 +166,9 @@ impl Stage {
             holds.push(hold);
             clients.push(client);
         }
-        let fanout = Fanout::new(feed.clone(), lanes, bell, 64 << 10, true, None);
+        // What is hashed has to be seen.
+        let hash = road == Road::Copied;
+        let fanout = Fanout::new(feed.clone(), lanes, bell, 64 << 10, hash, None).on(road);
         Self { feed, fanout, holds, clients }
     }
 
@@ -146,8 +212,8 @@ fn run(test: impl Future<Output = ()>) {
 
 #[test]
 fn plain_bytes_come_as_they_are_and_the_last_ones_after_the_release() {
-    run(async {
-        let mut s = Stage::new(3, Framing::Plain).await;
+    both(async |road| {
+        let mut s = Stage::new(road, 3, Framing::Plain).await;
         s.all_read(PREFACE).await;
         s.feed.push(Step::Data(b"hello ".to_vec()));
         s.all_read("hello ").await;
@@ -171,8 +237,8 @@ fn plain_bytes_come_as_they_are_and_the_last_ones_after_the_release() {
 
 #[test]
 fn each_read_is_a_chunk_and_the_last_chunk_comes_after_the_release() {
-    run(async {
-        let mut s = Stage::new(2, Framing::Chunked).await;
+    both(async |road| {
+        let mut s = Stage::new(road, 2, Framing::Chunked).await;
         s.all_read(PREFACE).await;
         s.feed.push(Step::Data(b"hello world, hello".to_vec()));
         s.all_read("12\r\nhello world, hello\r\n").await;
@@ -188,8 +254,8 @@ fn each_read_is_a_chunk_and_the_last_chunk_comes_after_the_release() {
 
 #[test]
 fn the_last_bytes_and_the_last_chunk_come_together() {
-    run(async {
-        let mut s = Stage::new(1, Framing::Chunked).await;
+    both(async |road| {
+        let mut s = Stage::new(road, 1, Framing::Chunked).await;
         s.all_read(PREFACE).await;
         s.feed.push(Step::End(b"bye".to_vec()));
         assert_eq!(s.event().await, Event::BodyComplete);
@@ -201,9 +267,9 @@ fn the_last_bytes_and_the_last_chunk_come_together() {
 
 #[test]
 fn an_empty_body_ends_cleanly() {
-    run(async {
+    both(async |road| {
         for (framing, end) in [(Framing::Plain, ""), (Framing::Chunked, "0\r\n\r\n")] {
-            let mut s = Stage::new(1, framing).await;
+            let mut s = Stage::new(road, 1, framing).await;
             s.feed.push(Step::End(Vec::new()));
             assert_eq!(s.event().await, Event::BodyComplete);
             s.fanout.release();
@@ -217,7 +283,7 @@ fn an_empty_body_ends_cleanly() {
 #[test]
 fn the_digest_is_of_the_forwarded_bytes() {
     run(async {
-        let mut s = Stage::new(1, Framing::Chunked).await;
+        let mut s = Stage::new(Road::Copied, 1, Framing::Chunked).await;
         s.feed.push(Step::Data(b"hello ".to_vec()));
         s.feed.push(Step::End(b"world".to_vec()));
         assert_eq!(s.event().await, Event::BodyComplete);
@@ -232,8 +298,8 @@ fn the_digest_is_of_the_forwarded_bytes() {
 
 #[test]
 fn a_client_that_is_gone_is_dropped_and_the_others_go_on() {
-    run(async {
-        let mut s = Stage::new(3, Framing::Plain).await;
+    both(async |road| {
+        let mut s = Stage::new(road, 3, Framing::Plain).await;
         s.all_read(PREFACE).await;
         drop(s.holds.remove(0));
         drop(s.clients.remove(0));
@@ -254,8 +320,8 @@ fn a_client_that_is_gone_is_dropped_and_the_others_go_on() {
 
 #[test]
 fn a_connection_that_breaks_is_found_by_writing() {
-    run(async {
-        let mut s = Stage::new(1, Framing::Plain).await;
+    both(async |road| {
+        let mut s = Stage::new(road, 1, Framing::Plain).await;
         s.all_read(PREFACE).await;
         // The holder of the lane has not noticed: nothing rings.
         s.clients.clear();
@@ -276,8 +342,8 @@ fn a_connection_that_breaks_is_found_by_writing() {
 
 #[test]
 fn when_nobody_is_left_it_is_over_also_after_the_end_of_the_body() {
-    run(async {
-        let mut s = Stage::new(2, Framing::Plain).await;
+    both(async |road| {
+        let mut s = Stage::new(road, 2, Framing::Plain).await;
         s.feed.push(Step::End(b"bye".to_vec()));
         assert_eq!(s.event().await, Event::BodyComplete);
         s.holds.clear();
@@ -290,8 +356,8 @@ fn when_nobody_is_left_it_is_over_also_after_the_end_of_the_body() {
 
 #[test]
 fn a_source_that_fails_cuts_every_lane() {
-    run(async {
-        let mut s = Stage::new(2, Framing::Chunked).await;
+    both(async |road| {
+        let mut s = Stage::new(road, 2, Framing::Chunked).await;
         s.all_read(PREFACE).await;
         s.feed.push(Step::Data(b"x".to_vec()));
         s.all_read("1\r\nx\r\n").await;
@@ -307,8 +373,8 @@ fn a_source_that_fails_cuts_every_lane() {
 
 #[test]
 fn dropping_it_before_the_release_cuts_every_lane() {
-    run(async {
-        let mut s = Stage::new(1, Framing::Plain).await;
+    both(async |road| {
+        let mut s = Stage::new(road, 1, Framing::Plain).await;
         s.all_read(PREFACE).await;
         s.feed.push(Step::End(b"bye".to_vec()));
         assert_eq!(s.event().await, Event::BodyComplete);

@@ -15,6 +15,14 @@ pub enum Framing {
     Chunked,
 }
 
+/// What is to be written next of a stretch whose data is not in our memory.
+pub(super) enum Next<'a> {
+    /// Bytes of ours.
+    Text(&'a [u8]),
+    /// A part of the window.
+    Data(Range<usize>),
+}
+
 /// The parts of one stretch: preface, chunk head, data, tail.
 const PARTS: usize = 4;
 
@@ -54,6 +62,26 @@ impl Piece {
     /// All its bytes but those of the preface.
     pub(super) fn len(&self) -> usize {
         self.line_len + self.data.len() + self.tail.len()
+    }
+
+    /// What is to be written next, and whether something follows it; `None`: all is written.
+    pub(super) fn next<'a>(&'a self, preface: &'a [u8]) -> Option<(Next<'a>, bool)> {
+        let line = &self.line[CHUNK_HEAD_MAX - self.line_len..];
+        let mut left = preface.len() + self.len() - self.sent;
+        let next = match self.sent {
+            _ if left == 0 => return None,
+            at if at < preface.len() => Next::Text(&preface[at..]),
+            at if at - preface.len() < line.len() => Next::Text(&line[at - preface.len()..]),
+            _ if left > self.tail.len() => {
+                Next::Data(self.data.end - (left - self.tail.len())..self.data.end)
+            }
+            _ => Next::Text(&self.tail[self.tail.len() - left..]),
+        };
+        left -= match &next {
+            Next::Text(text) => text.len(),
+            Next::Data(data) => data.len(),
+        };
+        Some((next, left > 0))
     }
 
     /// What is left to write; the first part of the pair is that many slices.

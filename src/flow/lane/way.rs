@@ -7,6 +7,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::net::SendFlags;
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 
 use crate::flow::duct::DuctIn;
@@ -67,6 +69,44 @@ impl Way {
         };
         loop {
             match stream.try_write_vectored(parts) {
+                Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                    ready!(stream.poll_write_ready(cx))?;
+                }
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                done => return Poll::Ready(done),
+            }
+        }
+    }
+
+    /// Is it a descriptor?
+    pub(super) fn is_socket(&self) -> bool {
+        matches!(self.0, Kind::Open(_) | Kind::Closed(_))
+    }
+
+    /// Writes some of `bytes`, which are not empty, to the descriptor; `more` will follow at once.
+    pub(super) fn poll_send(
+        &self,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+        more: bool,
+    ) -> Poll<io::Result<usize>> {
+        let more = if more { SendFlags::MORE } else { SendFlags::empty() };
+        let flags = SendFlags::NOSIGNAL | more;
+        self.poll_out(cx, &mut |socket| Ok(rustix::net::send(socket, bytes, flags)?))
+    }
+
+    /// Lets `send` move something to the descriptor, as soon as that takes any.
+    pub(super) fn poll_out(
+        &self,
+        cx: &mut Context<'_>,
+        send: &mut dyn FnMut(BorrowedFd<'_>) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        let Kind::Open(stream) = &self.0 else {
+            return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
+        };
+        loop {
+            match stream.try_io(Interest::WRITABLE, || send(stream.as_fd())) {
                 Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
                     ready!(stream.poll_write_ready(cx))?;

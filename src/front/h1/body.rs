@@ -1,6 +1,8 @@
 //! The body of an HTTP/1.x request, read from its socket straight into the window.
 //!
-//! Knows framing only. A body that ends before its end, or whose chunks are malformed, is lost.
+//! Knows framing only: how it comes without being read is in [`pour`]. A body that ends before its end, or whose chunks are malformed, is lost.
+
+mod pour;
 
 use std::future::Future;
 use std::io::IoSliceMut;
@@ -12,7 +14,7 @@ use bytes::BytesMut;
 use tokio::time::Sleep;
 
 use crate::flow::chunked::Decoder;
-use crate::flow::{Fill, Source};
+use crate::flow::{Fill, Pour, Source};
 use crate::front::transport::Transport;
 use crate::http::BodyKind;
 use crate::pipe::Failure;
@@ -43,6 +45,15 @@ enum Framing {
     Chunked(Decoder),
 }
 
+impl Framing {
+    fn ended(&self) -> bool {
+        match self {
+            Self::Length(left) => *left == 0,
+            Self::Chunked(decoder) => decoder.ended(),
+        }
+    }
+}
+
 impl<'a> SocketBody<'a> {
     /// A body whose first bytes came with the head.
     pub fn new(io: &'a Transport, kind: BodyKind, read: BytesMut) -> Self {
@@ -56,11 +67,7 @@ impl<'a> SocketBody<'a> {
 
     /// Was the body read to its end? Then the rest belongs to the next request.
     pub fn rest(self) -> Option<BytesMut> {
-        let ended = match &self.framing {
-            Framing::Length(left) => *left == 0,
-            Framing::Chunked(decoder) => decoder.ended(),
-        };
-        ended.then_some(self.spill)
+        self.framing.ended().then_some(self.spill)
     }
 
     /// Reads and drops the rest of the body. Bound it with a timeout.
@@ -146,6 +153,11 @@ impl Source for SocketBody<'_> {
             Framing::Chunked(_) => self.poll_chunked(cx, into),
         }
     }
+
+    /// Through TLS the bytes are not those of the socket.
+    fn pour(&mut self) -> Option<&mut dyn Pour<Error = Failure>> {
+        if self.io.is_secure() { None } else { Some(self) }
+    }
 }
 
 /// What was read before the loss still goes out; the loss is found again by the next call.
@@ -216,101 +228,6 @@ fn usize_of(n: u64) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-    use tokio::io::AsyncWriteExt;
-    use tokio::net::{TcpListener, TcpStream};
-
-    use super::*;
-    use crate::front::transport::Socket;
-
-    /// What came out, and how it ended: the body, whether it ended, and what is left behind it.
-    type Read = (Vec<u8>, Result<Option<Vec<u8>>, Failure>);
-
-    /// Sends `pieces`, of which the first has come with the head, and closes; reads with a buffer of
-    /// `window` bytes.
-    fn read(kind: BodyKind, pieces: Vec<Vec<u8>>, window: usize) -> Read {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-            client.set_nodelay(true).unwrap();
-            let (io, _) = listener.accept().await.unwrap();
-            let io = Transport::plain(Socket::new(io));
-            let mut pieces = pieces.into_iter();
-            let head = BytesMut::from(&pieces.next().unwrap_or_default()[..]);
-            let sent = async move {
-                for piece in pieces {
-                    client.write_all(&piece).await.unwrap();
-                    tokio::task::yield_now().await;
-                }
-            };
-            tokio::join!(drain(SocketBody::new(&io, kind, head), window), sent).0
-        })
-    }
-
-    async fn drain(mut body: SocketBody<'_>, window: usize) -> Read {
-        let (mut got, mut buffer) = (Vec::new(), vec![0; window]);
-        loop {
-            match std::future::poll_fn(|cx| body.poll_fill(cx, &mut buffer)).await {
-                Ok(Fill { bytes, end }) => {
-                    got.extend_from_slice(&buffer[..bytes]);
-                    if end {
-                        return (got, Ok(body.rest().map(|rest| rest.to_vec())));
-                    }
-                    assert!(bytes > 0, "ready with nothing, and not at the end");
-                }
-                Err(why) => return (got, Err(why)),
-            }
-        }
-    }
-
-    fn pieces_of(bytes: &[u8], step: usize) -> Vec<Vec<u8>> {
-        bytes.chunks(step).map(<[u8]>::to_vec).collect()
-    }
-
-    #[test]
-    fn what_follows_a_body_is_left_for_the_next_request() {
-        let wire = b"5\r\nhello\r\n3;x=y\r\n wo\r\n0\r\nT: x\r\n\r\nGET /".to_vec();
-        let (body, rest) = read(BodyKind::Stream, vec![wire], 64);
-        assert_eq!((body, rest), (b"hello wo".to_vec(), Ok(Some(b"GET /".to_vec()))));
-        let (body, rest) = read(BodyKind::Length(5), vec![b"helloGET /".to_vec()], 64);
-        assert_eq!((body, rest), (b"hello".to_vec(), Ok(Some(b"GET /".to_vec()))));
-        let (body, rest) = read(BodyKind::Empty, vec![b"GET /".to_vec()], 64);
-        assert_eq!((body, rest), (Vec::new(), Ok(Some(b"GET /".to_vec()))));
-    }
-
-    #[test]
-    fn a_body_cut_short_is_lost_after_what_came() {
-        for wire in ["5\r\nhello\r\n", "5\r\nhello\r\n0\r\n", "9\r\nhello", "5\r\nhello\r\nx"] {
-            let (body, end) = read(BodyKind::Stream, pieces_of(wire.as_bytes(), 4), 64);
-            assert_eq!((body, end), (b"hello".to_vec(), Err(Failure::SenderLost)), "{wire:?}");
-        }
-        let (body, end) = read(BodyKind::Length(6), pieces_of(b"hello", 2), 64);
-        assert_eq!((body, end), (b"hello".to_vec(), Err(Failure::SenderLost)));
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
-
-        #[test]
-        fn a_chunked_body_comes_out_whole_however_it_is_cut(
-            chunks in proptest::collection::vec(1usize..5000, 0..8),
-            step in 1usize..3000,
-            window in 1usize..6000,
-        ) {
-            let (mut wire, mut body) = (Vec::new(), Vec::new());
-            for (i, len) in chunks.into_iter().enumerate() {
-                let data: Vec<u8> = (0..len).map(|at| (at * 7 + i) as u8).collect();
-                wire.extend_from_slice(format!("{len:x}\r\n").as_bytes());
-                wire.extend_from_slice(&data);
-                wire.extend_from_slice(b"\r\n");
-                body.extend_from_slice(&data);
-            }
-            wire.extend_from_slice(b"0\r\n\r\n");
-            let (got, end) = read(BodyKind::Stream, pieces_of(&wire, step), window);
-            prop_assert_eq!(end, Ok(Some(Vec::new())));
-            prop_assert!(got == body);
-        }
-    }
-}
+mod storms;
+#[cfg(test)]
+mod tests;

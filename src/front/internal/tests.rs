@@ -55,7 +55,7 @@ async fn fleet(count: usize) -> Vec<Node> {
         let cluster = cluster.unwrap();
         let caps =
             Caps { pending: 9, active: 9, receipts: 9, spectators_per_pipe: 9, spectators: 9 };
-        let settings = edge::Settings { window: 1, stall: None, idle: None, caps };
+        let settings = edge::Settings { window: 1, stall: None, idle: None, copy: false, caps };
         let edge = Edge::new(settings, cluster.clone(), TransferId::random);
         actix_rt::spawn(start(listener, edge, cluster.clone()).unwrap());
         nodes.push(Node { cluster, addr, _data: data });

@@ -14,7 +14,7 @@ struct Mixed {
 }
 
 impl Mixed {
-    async fn new(receivers: u16) -> Self {
+    async fn new(road: Road, receivers: u16) -> Self {
         let (bell, feed) = (Arc::new(Bell::default()), Feed::default());
         let (plain, hold, client) = client(&bell, Framing::Plain, None).await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -23,7 +23,8 @@ impl Mixed {
         let (mut lane, crowd) = crowd(Way::socket(near.into_std().unwrap().into()), receivers);
         lane.hang(bell.clone());
         lane.start(Bytes::from_static(PREFACE.as_bytes()), Framing::Chunked, None).unwrap();
-        let fanout = Fanout::new(feed.clone(), vec![plain, lane], bell, 64 << 10, false, None);
+        let fanout =
+            Fanout::new(feed.clone(), vec![plain, lane], bell, 64 << 10, false, None).on(road);
         Self { feed, fanout, crowd: Some(crowd), ends: vec![far, client], _plain: hold }
     }
 
@@ -59,8 +60,8 @@ impl Mixed {
 
 #[test]
 fn a_crowd_counts_for_all_who_are_behind_it() {
-    run(async {
-        let mut m = Mixed::new(3).await;
+    both(async |road| {
+        let mut m = Mixed::new(road, 3).await;
         m.gets(0, PREFACE).await;
         m.gets(1, PREFACE).await;
         m.feed.push(Step::Data(b"hello ".to_vec()));
@@ -86,9 +87,9 @@ fn a_crowd_counts_for_all_who_are_behind_it() {
 
 #[test]
 fn a_crowd_whose_connection_ends_is_lost_as_a_whole_at_any_moment() {
-    run(async {
+    both(async |road| {
         for ended in [false, true] {
-            let mut m = Mixed::new(3).await;
+            let mut m = Mixed::new(road, 3).await;
             m.report(Report::Lost(Loss::Left));
             assert_eq!(m.event().await, Event::LaneLost);
             if ended {
@@ -113,8 +114,8 @@ fn a_crowd_whose_connection_ends_is_lost_as_a_whole_at_any_moment() {
 
 #[test]
 fn what_a_crowd_said_last_counts_although_its_connection_has_failed() {
-    run(async {
-        let mut m = Mixed::new(1).await;
+    both(async |road| {
+        let mut m = Mixed::new(road, 1).await;
         m.gets(0, PREFACE).await;
         m.gets(1, PREFACE).await;
         // The connection is reset: writing fails from now on.
@@ -132,8 +133,8 @@ fn what_a_crowd_said_last_counts_although_its_connection_has_failed() {
 
 #[test]
 fn an_end_that_was_not_written_is_nobodys() {
-    run(async {
-        let mut m = Mixed::new(2).await;
+    both(async |road| {
+        let mut m = Mixed::new(road, 2).await;
         m.report(Report::Whole(2));
         m.is_quiet().await;
         m.crowd = None;

@@ -4,7 +4,7 @@ use super::*;
 
 /// A source that never ends and is always there; notes how much it was asked for.
 #[derive(Default)]
-struct Endless {
+pub(super) struct Endless {
     given: usize,
     asked: Vec<usize>,
 }
@@ -21,6 +21,25 @@ impl Source for Endless {
         }
         Poll::Ready(Ok(Fill { bytes: into.len(), end: false }))
     }
+
+    fn pour(&mut self) -> Option<&mut dyn Pour<Error = ()>> {
+        Some(self)
+    }
+}
+
+impl Pour for Endless {
+    type Error = ();
+
+    fn stretch(&self) -> u64 {
+        u64::MAX
+    }
+
+    fn poll_pour(&mut self, _: &mut Context<'_>, into: &mut Hub) -> Poll<Result<Fill, ()>> {
+        let bytes: Vec<u8> = (self.given..).take(into.room()).map(endless).collect();
+        let bytes = into.write(&bytes).unwrap();
+        self.given += bytes;
+        Poll::Ready(Ok(Fill { bytes, end: false }))
+    }
 }
 
 fn endless(at: usize) -> u8 {
@@ -29,11 +48,12 @@ fn endless(at: usize) -> u8 {
 
 #[test]
 fn a_silent_source_has_its_limit() {
-    run(async {
+    both(async |road| {
         let bell = Arc::new(Bell::default());
         let (lane, mut hold, mut client) = client(&bell, Framing::Plain, None).await;
         let (feed, limit) = (Feed::default(), Some(Duration::from_millis(20)));
-        let mut fanout = Fanout::new(feed.clone(), vec![lane], bell, 1 << 10, false, limit);
+        let mut fanout =
+            Fanout::new(feed.clone(), vec![lane], bell, 1 << 10, false, limit).on(road);
         feed.push(Step::Data(b"x".to_vec()));
         let began = Instant::now();
         assert_eq!(poll_fn(|cx| fanout.poll_next(cx)).await, Event::Idle);
@@ -57,14 +77,16 @@ async fn read_endless(mut client: TcpStream) -> usize {
 
 #[test]
 fn the_source_is_never_more_than_a_window_ahead_and_who_stalls_is_cut() {
-    const WINDOW: usize = 40_000;
-    run(async {
+    const MOST: usize = 40_000;
+    both(async |road| {
+        // The kernel's window is the next step.
+        let window = if road == Road::Copied { MOST } else { 4 * MOST };
         let bell = Arc::new(Bell::default());
         let limit = Duration::from_millis(60);
         let (slow, mut slow_hold, slow_client) = client(&bell, Framing::Plain, Some(limit)).await;
         let (fast, _fast_hold, mut fast_client) = client(&bell, Framing::Plain, None).await;
         let source = Endless::default();
-        let mut fanout = Fanout::new(source, vec![slow, fast], bell, WINDOW, false, None);
+        let mut fanout = Fanout::new(source, vec![slow, fast], bell, MOST, false, None).on(road);
 
         let mut fast_got = 0;
         let mut buffer = vec![0; 64 << 10];
@@ -78,11 +100,11 @@ fn the_source_is_never_more_than_a_window_ahead_and_who_stalls_is_cut() {
         assert_eq!(end_of(&mut slow_hold).await, LaneEnd::Cut);
         let read = usize::try_from(fanout.total()).unwrap();
         let taken = read_endless(slow_client).await;
-        assert!((1..=WINDOW).contains(&(read - taken)), "{read} read, {taken} taken");
-        assert!(fast_got <= PREFACE.len() + taken + WINDOW, "nor is any other receiver");
+        assert!((1..=window).contains(&(read - taken)), "{read} read, {taken} taken");
+        assert!(fast_got <= PREFACE.len() + taken + window, "nor is any other receiver");
 
         // The others go on.
-        let goal = fast_got + 10 * WINDOW;
+        let goal = fast_got + 10 * window;
         while fast_got < goal {
             tokio::select! {
                 event = poll_fn(|cx| fanout.poll_next(cx)) => panic!("{event:?}"),
@@ -116,21 +138,21 @@ fn the_window_grows_while_it_is_full_and_never_beyond_its_limit() {
 
 #[test]
 fn tokens_do_not_make_the_window_grow() {
-    run(async {
-        let mut s = Stage::new(1, Framing::Plain).await;
+    both(async |road| {
+        let mut s = Stage::new(road, 1, Framing::Plain).await;
         s.all_read(PREFACE).await;
         for _ in 0..100 {
             s.feed.push(Step::Data(b"a token".to_vec()));
             s.all_read("a token").await;
         }
-        assert_eq!(s.fanout.window.len(), FIRST_WINDOW);
+        assert_eq!(s.fanout.store.held(), (crate::flow::store::FIRST, false));
     });
 }
 
 #[test]
 fn a_slow_reader_gets_every_byte_in_order() {
-    run(async {
-        let mut s = Stage::new(1, Framing::Chunked).await;
+    both(async |road| {
+        let mut s = Stage::new(road, 1, Framing::Chunked).await;
         s.all_read(PREFACE).await;
         let body: Vec<u8> = (0..3_000_000).map(endless).collect();
         s.feed.push(Step::Data(body.clone()));

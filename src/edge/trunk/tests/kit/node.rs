@@ -61,7 +61,7 @@ impl Node {
         let cluster = Cluster::told(me, 1, &secret, views.clone()).unwrap();
         let (receipts, spectators_per_pipe, spectators) = (9, 1, 1);
         let caps = Caps { pending: 99, active: 99, receipts, spectators_per_pipe, spectators };
-        let settings = Settings { window: 64 << 10, stall: None, idle: None, caps };
+        let settings = Settings { window: 64 << 10, stall: None, idle: None, copy: false, caps };
         let edge = Edge::new(settings, cluster.clone(), TransferId::random);
         let trunks = Arc::new(Trunks::default());
         let served = (edge.clone(), trunks.clone());
