@@ -55,7 +55,7 @@ impl Descriptors {
     /// Counts so many descriptors, whether or not there is room for them; the second part is false
     /// above 95 % of all there are: a newcomer is to be turned away.
     pub fn open(&self, count: usize) -> (Descriptor, bool) {
-        let before = self.0.open.fetch_add(count, Ordering::AcqRel) + self.of_pipes();
+        let before = self.0.open.fetch_add(count, Ordering::AcqRel) + self.in_pipes();
         (Descriptor { all: self.clone(), count }, before < self.usable(FULL_PERCENT))
     }
 
@@ -72,10 +72,10 @@ impl Descriptors {
 
     /// How many are open.
     pub fn count(&self) -> usize {
-        self.0.open.load(Ordering::Acquire) + self.of_pipes()
+        self.0.open.load(Ordering::Acquire) + self.in_pipes()
     }
 
-    fn of_pipes(&self) -> usize {
+    fn in_pipes(&self) -> usize {
         self.0.pipes.as_ref().map_or(0, Pipes::descriptors)
     }
 

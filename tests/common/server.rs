@@ -145,6 +145,13 @@ impl Server {
         self.status_field("VmHWM:")
     }
 
+    /// Ends of pipes that are open, among them those of its own output.
+    pub fn pipe_ends(&self) -> usize {
+        let links = fs::read_dir(format!("/proc/{}/fd", self.child.id())).expect("it runs");
+        let paths = links.flatten().filter_map(|link| fs::read_link(link.path()).ok());
+        paths.filter(|path| path.to_string_lossy().starts_with("pipe:")).count()
+    }
+
     /// Number of open descriptors.
     pub fn descriptors(&self) -> usize {
         fs::read_dir(format!("/proc/{}/fd", self.child.id())).map_or(0, Iterator::count)

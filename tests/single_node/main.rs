@@ -41,3 +41,4 @@ mod secrets;
 mod status;
 mod streaming;
 mod uses;
+mod volume;

@@ -118,9 +118,10 @@ fn ahead_of_a_frozen_one(window: &str) -> usize {
 
 #[test]
 fn large_bodies_are_exact_for_everyone() {
-    let server = Server::start(&[]);
     let size = if full() { 1 << 30 } else { 64 << 20 };
-    for sized in [false, true] {
+    for (sized, flags) in [(false, &[][..]), (true, &[]), (false, &["--copy"]), (true, &["--copy"])]
+    {
+        let server = Server::start(flags);
         let name = unique();
         let target = format!("{name}?n=3");
         let mut sender = if sized { server.put_sized(&target, size) } else { server.put(&target) };
