@@ -228,6 +228,4 @@ fn usize_of(n: u64) -> usize {
 }
 
 #[cfg(test)]
-mod storms;
-#[cfg(test)]
 mod tests;

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod storms;
+
 use proptest::prelude::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};

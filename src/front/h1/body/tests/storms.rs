@@ -10,7 +10,7 @@ use fastrand::Rng;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
-use super::*;
+use super::super::*;
 use crate::flow::{Bell, Event, Fanout, Framing as Out, LaneHold, Pipes, Way, lane};
 use crate::front::transport::Socket;
 
