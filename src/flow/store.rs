@@ -12,9 +12,8 @@ use super::{Fill, Lane, Source};
 /// four times as much, up to `--window`.
 pub(super) const FIRST: usize = 16 << 10;
 
-/// How much more a stream gets that fills its window. The pipes of the kernel are the last step, for
-/// they hold no memory that anybody else could use, and each system call costs as much as copying
-/// some kilobytes.
+/// How much more a stream gets that fills its window. The kernel's is the last step: there each piece
+/// costs calls and no copy, so larger ones are cheaper.
 const STEP: usize = 4;
 
 /// A stream that fills a window of this size is worth pipes, however large the window may be.
