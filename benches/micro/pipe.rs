@@ -39,6 +39,10 @@ impl Room for Ample {
         true
     }
 
+    fn expects(&mut self) -> bool {
+        false
+    }
+
     fn mint(&mut self) -> TransferId {
         self.minted += 1;
         TransferId::from_u128(self.minted)

@@ -12,8 +12,7 @@ use super::{Fill, Lane, Source};
 /// four times as much, up to `--window`.
 pub(super) const FIRST: usize = 16 << 10;
 
-/// How much more a stream gets that fills its window. The kernel's is the last step: there each piece
-/// costs calls and no copy, so larger ones are cheaper.
+/// How much more a stream gets that fills its window.
 const STEP: usize = 4;
 
 /// A stream that fills a window of this size is worth pipes, however large the window may be.
@@ -123,9 +122,9 @@ impl Store {
             Kind::Memory(_) if volume && is_worth_it(source, lanes) => {
                 // Asked for once: who was refused copies to the end.
                 let hub = self.pipes.take_if(|_| lanes.iter().all(Lane::is_socket));
-                let hub = hub.as_ref().and_then(|pipes| {
-                    Some((pipes.hub(self.max.saturating_mul(STEP), lanes.len())?, pipes.clone()))
-                });
+                let hub = hub
+                    .as_ref()
+                    .and_then(|pipes| Some((pipes.hub(self.max, lanes.len())?, pipes.clone())));
                 if let Some((hub, pipes)) = hub {
                     (self.kind, self.pipes) = (Kind::Kernel(Box::new(hub)), Some(pipes));
                 }
@@ -153,7 +152,7 @@ impl Store {
 
     #[cfg(test)]
     pub(super) fn pour(&mut self, pipes: &Pipes, lanes: usize) {
-        let hub = pipes.hub(self.max.saturating_mul(STEP), lanes).expect("there are enough");
+        let hub = pipes.hub(self.max, lanes).expect("there are enough");
         (self.kind, self.pipes) = (Kind::Kernel(Box::new(hub)), Some(pipes.clone()));
     }
 

@@ -12,12 +12,13 @@ use super::Hub;
 /// less for each byte.
 const CAPACITY_MAX: usize = 1 << 20;
 
-/// The smallest pipe that is worth its calls, and what Linux gives without being asked.
-const CAPACITY_MIN: usize = 64 << 10;
+/// The smallest window, and still worth its calls.
+const CAPACITY_MIN: usize = 16 << 10;
 
 /// All pipes of a node, in bytes: what Linux lets an unprivileged user have by default
 /// (`pipe-user-pages-soft`). What is in them is less: both pipes of a transfer show the same pages.
-/// Half of it is for pipes of full size, for 16 large transfers at once; 64 more fit into the rest.
+/// Half of it is for pipes of full size: for 64 large transfers at once with the usual window. Twice as
+/// many fit into the rest.
 const BYTES_MAX: usize = 64 << 20;
 
 /// When that half is taken, or the kernel gives no more, pipes of a quarter of the size do: bytes
@@ -60,10 +61,10 @@ impl Pipes {
         self.0.descriptors.load(Ordering::Acquire)
     }
 
-    /// A window for so many lanes, of `most` bytes or less; `None`: there is no room for it, or the
-    /// kernel gives none.
+    /// A window for so many lanes, of `most` bytes or less; `None`: it would be too small, there is no
+    /// room for it, or the kernel gives none.
     pub(crate) fn hub(&self, most: usize, lanes: usize) -> Option<Hub> {
-        let largest = most.clamp(CAPACITY_MIN, CAPACITY_MAX);
+        let largest = Some(most.min(CAPACITY_MAX)).filter(|&size| size >= CAPACITY_MIN)?;
         let smaller = (largest / SMALLER).max(CAPACITY_MIN);
         let pipes = lanes.min(2);
         [(largest, BYTES_MAX / 2), (smaller, BYTES_MAX)]
