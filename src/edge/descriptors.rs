@@ -79,6 +79,11 @@ impl Descriptors {
         self.0.pipes.as_ref().map_or(0, Pipes::descriptors)
     }
 
+    /// All that this process may open.
+    pub fn limit(&self) -> usize {
+        self.0.limit
+    }
+
     /// The pipes of this node, which count as well.
     pub fn pipes(&self) -> Option<&Pipes> {
         self.0.pipes.as_ref()

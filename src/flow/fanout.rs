@@ -263,7 +263,8 @@ impl<S: Source> Fanout<S> {
             }
         }
         let even = self.lanes.iter().all(|lane| lane.is_even(self.shown, end));
-        if even && self.phase == Phase::Reading && self.shown > 0 {
+        // Without lanes it is over, and no window is made for nobody.
+        if even && self.phase == Phase::Reading && self.shown > 0 && !self.lanes.is_empty() {
             self.store.renew(self.filled, &mut self.source, &self.lanes);
             self.begins_at += self.filled as u64;
             (self.filled, self.shown) = (0, 0);

@@ -89,7 +89,8 @@ impl Hub {
         more: bool,
         only: bool,
     ) -> io::Result<usize> {
-        let reader = self.reader(range.start, only)?;
+        // Whatever fails here is no socket that is full.
+        let reader = self.reader(range.start, only).map_err(io::Error::other)?;
         let moved = reader.pipe.splice_out(socket, range.len(), more)?;
         reader.at += moved;
         Ok(moved)
@@ -116,8 +117,8 @@ impl Hub {
         // Most writes go on where the last one has stopped; then it needs no new sight.
         if copy.pipe.len() == 0 || copy.at > start {
             copy.pipe.skip(null, copy.pipe.len())?;
-            copy.pipe.tee_in(&self.window.pipe)?;
             copy.at = self.window.at;
+            copy.pipe.tee_in(&self.window.pipe)?;
         }
         copy.forward(null, start)?;
         Ok(copy)
@@ -126,9 +127,10 @@ impl Hub {
 
 impl Reader {
     fn forward(&mut self, null: BorrowedFd<'_>, to: usize) -> io::Result<()> {
-        self.pipe.skip(null, to - self.at)?;
-        self.at = to;
-        Ok(())
+        let had = self.pipe.len();
+        let done = self.pipe.skip(null, to - self.at);
+        self.at += had - self.pipe.len();
+        done
     }
 }
 

@@ -30,6 +30,11 @@ use crate::pipe::{PublicId, TransferId};
 /// accepted.
 const CONNECTIONS_MAX: usize = 4096;
 
+/// Of all descriptors they get this part, since nobody has proved anything when a connection is accepted;
+/// but no less than what a few members need.
+const CONNECTIONS_SHARE: usize = 8;
+const CONNECTIONS_MIN: usize = 64;
+
 /// Heads are a line and a handful of short fields, from nodes that lose no time. Nobody has proved
 /// anything yet.
 const HEADS: head::Limits = head::Limits { bytes: 8 << 10, wait: Duration::from_secs(2) };
@@ -49,9 +54,10 @@ const ANSWER_MAX: Duration = Duration::from_secs(10);
 /// # Errors
 /// The listener cannot be used.
 pub fn start(listener: TcpListener, edge: Edge, cluster: Cluster) -> io::Result<Server> {
+    let share = edge.descriptors().limit() / CONNECTIONS_SHARE;
     let server = Server::build()
         .workers(1)
-        .max_concurrent_connections(CONNECTIONS_MAX)
+        .max_concurrent_connections(share.clamp(CONNECTIONS_MIN, CONNECTIONS_MAX))
         .disable_signals()
         .listen("peers", listener, move || {
             let (edge, cluster) = (edge.clone(), cluster.clone());

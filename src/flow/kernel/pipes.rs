@@ -2,11 +2,14 @@
 //! Whoever finds no share copies. Knows nothing of what flows.
 
 use std::fs::OpenOptions;
+use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::Hub;
+use super::pipe::Pipe;
 
 /// The largest pipe: what Linux allows to everybody by default (`pipe-max-size`). Larger windows cost
 /// less for each byte.
@@ -49,9 +52,11 @@ pub(super) struct Share {
 }
 
 impl Pipes {
-    /// No pipes yet, and at most so many descriptors for them; `None`: there are none to be had at all.
+    /// No pipes yet, and at most so many descriptors for them; `None`: there are none to be had at all,
+    /// or the kernel does not move what is in them.
     pub fn new(descriptors_max: usize) -> Option<Self> {
-        let null = OpenOptions::new().write(true).open("/dev/null").ok()?.into();
+        let null: OwnedFd = OpenOptions::new().write(true).open("/dev/null").ok()?.into();
+        try_out(null.as_fd()).ok()?;
         let (bytes, descriptors) = (AtomicUsize::new(0), AtomicUsize::new(0));
         Some(Self(Arc::new(Inner { null, bytes, descriptors, descriptors_max })))
     }
@@ -64,7 +69,11 @@ impl Pipes {
     /// A window for so many lanes, of `most` bytes or less; `None`: it would be too small, there is no
     /// room for it, or the kernel gives none.
     pub(crate) fn hub(&self, most: usize, lanes: usize) -> Option<Hub> {
-        let largest = Some(most.min(CAPACITY_MAX)).filter(|&size| size >= CAPACITY_MIN)?;
+        // Linux makes a pipe of a power of two.
+        let largest = 1 << most.min(CAPACITY_MAX).checked_ilog2()?;
+        if largest < CAPACITY_MIN {
+            return None;
+        }
         let smaller = (largest / SMALLER).max(CAPACITY_MIN);
         let pipes = lanes.min(2);
         [(largest, BYTES_MAX / 2), (smaller, BYTES_MAX)]
@@ -83,6 +92,18 @@ impl Pipes {
             && before.1 + pipes * ENDS <= self.0.descriptors_max;
         fits.then_some(share)
     }
+}
+
+/// Moves one byte as all bytes will be moved. A sandbox may let pipes through and refuse the rest, which
+/// must not be found out by the first large transfer.
+fn try_out(null: BorrowedFd<'_>) -> io::Result<()> {
+    let (mut client, socket) = UnixStream::pair()?;
+    client.write_all(b"?")?;
+    let (mut window, mut copy) = (Pipe::new(CAPACITY_MIN)?, Pipe::new(CAPACITY_MIN)?);
+    window.splice_in(socket.as_fd(), 1)?;
+    copy.tee_in(&window)?;
+    copy.splice_out(socket.as_fd(), 1, false)?;
+    window.skip(null, 1)
 }
 
 impl Share {

@@ -120,7 +120,8 @@ impl<'a> SocketBody<'a> {
                 return lost_after(bytes);
             }
             if decoder.ended() || bytes == into.len() {
-                return Poll::Ready(Ok(Fill { bytes, end: decoder.ended() }));
+                // The end is told by itself: data is never held back for it (spec §8).
+                return Poll::Ready(Ok(Fill { bytes, end: decoder.ended() && bytes == 0 }));
             }
             let most = (into.len() - bytes).min(usize_of(decoder.remaining()));
             let data = &mut into[bytes..bytes + most];

@@ -27,7 +27,7 @@ impl Pour for SocketBody<'_> {
             let (left, end) = (self.framing.remaining(), self.framing.ended());
             let full = into.room() == 0 || !self.spill.is_empty();
             if end || full || bytes > 0 && self.turns_small() {
-                return Poll::Ready(Ok(Fill { bytes, end }));
+                return Poll::Ready(Ok(Fill { bytes, end: end && bytes == 0 }));
             }
             let moved = match left {
                 0 => self.poll_framing(cx),
