@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::common::capture::Capture;
 use crate::common::curl::Ended;
 use crate::common::server::exit_within;
-use crate::common::{PATIENCE, answer};
+use crate::common::{PATIENCE, answer, eventually};
 
 /// A running client. Dropping it kills the process.
 pub struct Client {
@@ -90,12 +90,14 @@ impl Client {
         kill_process(pid, signal).expect("the client is there");
     }
 
-    /// Waits for its end, but not for that of others who hold its stderr.
+    /// Waits for its end, but not for that of others who hold its stderr: so what it has said is there
+    /// when this is, which it says `last`.
     #[track_caller]
-    pub fn ended_alone(mut self) -> Ended {
+    pub fn ended_alone(mut self, last: &str) -> Ended {
         let Some(status) = exit_within(&mut self.child, PATIENCE) else {
             panic!("it still runs; {:?} {}", self.stdout.text(), self.stderr.text());
         };
+        eventually(last, PATIENCE, || self.stderr.text().contains(last));
         Ended { code: status.code(), stdout: self.stdout.bytes(), stderr: self.stderr.text() }
     }
 

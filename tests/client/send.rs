@@ -305,8 +305,8 @@ fn a_command_that_fails_cuts_at_once_though_a_child_holds_its_output() {
             None => sender.expect_line("[INFO] Waiting"),
         }
         sender.write(b"\n");
-        let (ended, time) = timed(|| sender.ended_alone());
-        assert!(ended.expect(7).stderr.contains("exit status: 3"), "{ended:?}");
+        let (ended, time) = timed(|| sender.ended_alone("exit status: 3"));
+        ended.expect(7);
         assert!(time < SOON, "{time:?}");
         if let Some(receiver) = receiver {
             assert_eq!(receiver.ended().expect(18).text(), "half");
