@@ -17,12 +17,12 @@ const UNSENT_MAX: u32 = 64 << 10;
 /// segment, which is 64 KiB on loopback, or the stream waits for timers.
 const RECEIVE_MIN: u32 = 64 << 10;
 
-/// What to ask the kernel for as the receive buffer of a trunk: one window. It makes twice as many of it
-/// for its bookkeeping and lets one window of bytes come (spec §2, P5: two windows for each hop, of
-/// which the other one is the fan-out's). Half of that costs a third of the throughput of one receiver,
-/// twice of it brings nothing.
+/// What to ask the kernel for as the receive buffer of a trunk: half a window. It makes twice as many of
+/// it for bytes and its bookkeeping together, so that it holds at most one window of bytes (spec §2, P5:
+/// two windows for each hop, of which the other one is the fan-out's). A whole window would make one
+/// receiver at another node about a third faster, and its sender get more than P5 allows ahead.
 pub fn receive_buffer(window: usize) -> u32 {
-    u32::try_from(window).unwrap_or(u32::MAX).max(RECEIVE_MIN)
+    u32::try_from(window / 2).unwrap_or(u32::MAX).max(RECEIVE_MIN)
 }
 
 /// Sets everything else.

@@ -27,7 +27,10 @@ impl Pour for SocketBody<'_> {
             let (left, end) = (self.framing.remaining(), self.framing.ended());
             let full = into.room() == 0 || !self.spill.is_empty();
             if end || full || bytes > 0 && self.turns_small() {
-                return Poll::Ready(Ok(Fill { bytes, end: end && bytes == 0 }));
+                // Of chunks the end is told by itself: data is never held back for it. A known length
+                // has to be over before its last byte is shown (spec §8).
+                let apart = bytes > 0 && matches!(self.framing, Framing::Chunked(_));
+                return Poll::Ready(Ok(Fill { bytes, end: end && !apart }));
             }
             let moved = match left {
                 0 => self.poll_framing(cx),
