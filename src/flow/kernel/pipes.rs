@@ -8,8 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::Hub;
-use super::pipe::Pipe;
+use super::{Hub, Pipe};
 
 /// The largest pipe: what Linux allows to everybody by default (`pipe-max-size`). Larger windows cost
 /// less for each byte.
