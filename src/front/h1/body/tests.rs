@@ -68,8 +68,10 @@ async fn drain(mut body: SocketBody<'_>, window: usize) -> Read {
     }
 }
 
-/// The same through the kernel, to one client.
+/// The same through the kernel, to one client, for whom the last bytes of a known length are held back
+/// until it is said that they may be shown, and nothing of chunks is (spec §8).
 async fn poured(body: SocketBody<'_>) -> Read {
+    let known = matches!(body.framing, Framing::Length(left) if left > 0);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let (near, _) = listener.accept().await.unwrap();
@@ -80,7 +82,10 @@ async fn poured(body: SocketBody<'_>) -> Read {
     let mut fanout = Fanout::new(body, vec![lane], bell, 64 << 10, false, None).poured(&pipes);
     let end = loop {
         match std::future::poll_fn(|cx| fanout.poll_next(cx)).await {
-            Event::BodyComplete => fanout.release(),
+            Event::BodyComplete => {
+                assert_eq!(fanout.delivered() < fanout.total(), known, "what is held back");
+                fanout.release();
+            }
             Event::Finished => break Ok(()),
             Event::Failed(why) => break Err(why),
             other => panic!("{other:?}"),
